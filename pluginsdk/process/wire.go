@@ -1,0 +1,171 @@
+package process
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// SupervisorName is argv[0] of a task's supervisor.
+	SupervisorName = "serai-supervisor"
+	// ExecName is argv[0] of a process on its way to becoming a command
+	// inside a running task.
+	ExecName = "serai-task-exec"
+)
+
+// specFD is the file descriptor on which a supervisor finds its spec.
+const specFD = 3
+
+const specMagic = 0x53524931
+
+const (
+	flagAdopt uint32 = 1 << iota
+	flagCredentials
+	flagOOMScore
+	flagNoNewPrivileges
+	flagTerminal
+)
+
+// wireHeader begins the spec; supervisor.c has the same structure. After it
+// come the group ids (uint32 each), then NUL-terminated strings: path,
+// directory, arguments, environment. Integers have the machine's byte order:
+// both ends are the same binary.
+type wireHeader struct {
+	Magic, Flags                 uint32
+	PID                          int32
+	UID, GID, Groups             uint32
+	OOMScoreAdj                  int32
+	Args, Env                    uint32
+	StatusFD, StateFD, UnifiedFD int32
+	KillFD, ProcsFD, JoinFD      int32
+	Joins, Size                  uint32
+}
+
+// wireStatus is what the supervisor sends: a stage and, unless that is
+// stageStarted, the errno that ended it.
+type wireStatus struct {
+	Stage, Errno, PID int32
+}
+
+const stageStarted = 0
+
+// stageNames say what a supervisor was doing when it had to give up.
+var stageNames = []string{
+	1: "read the task's specification",
+	2: "fork",
+	3: "join the task's cgroup",
+	4: "open a session",
+	5: "set oom_score_adj",
+	6: "change to the task's user",
+	7: "enter the working directory",
+	8: "set no_new_privs",
+	9: "execute the command",
+}
+
+// StartError says which step of a start failed. Path is the command or the
+// directory, whichever the step was about.
+type StartError struct {
+	Stage string
+	Path  string
+	Err   error // an errno
+}
+
+func (e *StartError) Error() string {
+	if e.Path == "" {
+		return fmt.Sprintf("%s: %v", e.Stage, e.Err)
+	}
+	return fmt.Sprintf("%s %s: %v", e.Stage, e.Path, e.Err)
+}
+
+func (e *StartError) Unwrap() error { return e.Err }
+
+func (s wireStatus) err(spec *Spec) error {
+	if s.Stage == stageStarted {
+		return nil
+	}
+	e := &StartError{Stage: "start the task", Err: syscall.Errno(s.Errno)}
+	if int(s.Stage) < len(stageNames) {
+		e.Stage = stageNames[s.Stage]
+	}
+	switch s.Stage {
+	case 7:
+		e.Path = spec.Dir
+	case 9:
+		e.Path = spec.Path
+	}
+	return e
+}
+
+func decodeStatus(b []byte) (wireStatus, error) {
+	var s wireStatus
+	if len(b) < binary.Size(s) {
+		return s, fmt.Errorf("status of %d bytes", len(b))
+	}
+	_, err := binary.Decode(b, binary.NativeEndian, &s)
+	return s, err
+}
+
+// encode renders the spec for the descriptors named in h.
+func (s *Spec) encode(h wireHeader) ([]byte, error) {
+	h.Magic = specMagic
+	h.Args, h.Env = uint32(len(s.Args)), uint32(len(s.Env))
+	var groups []uint32
+	if c := s.Credential; c != nil {
+		h.Flags |= flagCredentials
+		h.UID, h.GID = c.UID, c.GID
+		groups = c.Groups
+	}
+	h.Groups = uint32(len(groups))
+	if s.OOMScoreAdj != nil {
+		h.Flags |= flagOOMScore
+		h.OOMScoreAdj = int32(*s.OOMScoreAdj)
+	}
+	if s.NoNewPrivileges {
+		h.Flags |= flagNoNewPrivileges
+	}
+	size := binary.Size(h) + 4*len(groups)
+	strs := make([]string, 0, 2+len(s.Args)+len(s.Env))
+	strs = append(strs, s.Path, s.Dir)
+	strs = append(strs, s.Args...)
+	strs = append(strs, s.Env...)
+	for _, v := range strs {
+		if strings.IndexByte(v, 0) >= 0 {
+			return nil, errors.New("command, directory, argument or environment contains a NUL byte")
+		}
+		size += len(v) + 1
+	}
+	h.Size = uint32(size)
+	b := bytes.NewBuffer(make([]byte, 0, size))
+	if err := binary.Write(b, binary.NativeEndian, h); err != nil {
+		return nil, err
+	}
+	if err := binary.Write(b, binary.NativeEndian, groups); err != nil {
+		return nil, err
+	}
+	for _, v := range strs {
+		b.WriteString(v)
+		b.WriteByte(0)
+	}
+	return b.Bytes(), nil
+}
+
+// specFile holds an encoded spec in memory. The caller closes it.
+func specFile(b []byte) (*os.File, error) {
+	fd, err := unix.MemfdCreate("serai-task-spec", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("create task specification in memory: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "task-spec")
+	if _, err := f.Write(b); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("write task specification: %w", err)
+	}
+	return f, nil
+}

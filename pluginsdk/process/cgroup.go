@@ -30,8 +30,6 @@ type Cgroup struct {
 	// Joined are directories that the task is put into as well but that belong
 	// to someone else: never used for kill or figures, never removed.
 	Joined []string `json:"joined,omitempty"`
-	// Foreign says that Unified was made, and will be removed, by the host.
-	Foreign bool `json:"foreign,omitempty"`
 }
 
 // Limits bound a task. Zero leaves a value alone.
@@ -72,8 +70,9 @@ var hierarchies = sync.OnceValues(func() (hierarchy, error) {
 		}
 		for option := range strings.SplitSeq(m.VFSOptions, ",") {
 			switch option {
-			case "memory", "cpu", "cpuacct", "pids", "freezer", "name=systemd":
-				if h.v1[option] == "" {
+			case "rw", "ro", "xattr", "noprefix", "clone_children", "cpuset_v2_mode", "favordynmods":
+			default:
+				if h.v1[option] == "" && !strings.HasPrefix(option, "release_agent=") {
 					h.v1[option] = m.Mountpoint
 				}
 			}
@@ -96,6 +95,47 @@ func CgroupVersion() int {
 	return 0
 }
 
+// CgroupAt names the cgroup that name would have in every hierarchy of this
+// machine, without making it: for cgroups that a container runtime makes.
+func CgroupAt(name string) (*Cgroup, error) {
+	h, err := hierarchies()
+	if err != nil {
+		return nil, err
+	}
+	c := &Cgroup{V1: map[string]string{}}
+	if h.unified != "" {
+		c.Unified = filepath.Join(h.unified, name)
+	}
+	for controller, mount := range h.v1 {
+		c.V1[controller] = filepath.Join(mount, name)
+	}
+	return c, nil
+}
+
+// CgroupDir is the directory of the cgroup path in the hierarchy of a cgroup v1
+// controller, or of cgroup v2 if controller is empty. The directory must exist.
+func CgroupDir(controller, path string) (string, error) {
+	h, err := hierarchies()
+	if err != nil {
+		return "", err
+	}
+	mount := h.unified
+	if controller != "" {
+		mount = h.v1[controller]
+	}
+	if mount == "" {
+		return "", fmt.Errorf("find cgroup %s: the hierarchy %q is not mounted", path, controller)
+	}
+	dir := path
+	if path != mount && !strings.HasPrefix(path, mount+"/") {
+		dir = filepath.Join(mount, path)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "cgroup.procs")); err != nil {
+		return "", fmt.Errorf("find cgroup %s: %w", path, err)
+	}
+	return dir, nil
+}
+
 // NewCgroup makes the cgroup name (a relative path such as
 // "serai/raw_exec/1f6c") in the hierarchies that task supervision needs and
 // sets the limits. On failure nothing is left behind.
@@ -110,14 +150,21 @@ func NewCgroup(name string, limits Limits) (*Cgroup, error) {
 	}
 	for controller, mount := range h.v1 {
 		switch controller {
+		case "cpu", "cpuacct", "memory":
 		case "freezer":
-			if c.Unified != "" && canKill(h.unified) {
+			if c.Unified != "" && canKill() {
 				continue // cgroup.kill does its work, and better
 			}
 		case "pids":
 			if limits.PIDs <= 0 {
 				continue
 			}
+		case "name=systemd":
+			if !underSystemd() {
+				continue
+			}
+		default:
+			continue
 		}
 		c.V1[controller] = filepath.Join(mount, name)
 	}
@@ -130,22 +177,22 @@ func NewCgroup(name string, limits Limits) (*Cgroup, error) {
 	return c, nil
 }
 
-// canKill reports whether cgroup v2 at mount has cgroup.kill (Linux 5.14): the
-// root group never has the file, so that a child must be asked.
-var canKillOnce sync.Map
-
-func canKill(mount string) bool {
-	if v, ok := canKillOnce.Load(mount); ok {
-		return v.(bool)
-	}
+// canKill reports whether cgroup v2 has cgroup.kill (Linux 5.14). The root
+// group never has the file, so that the version must tell.
+var canKill = sync.OnceValue(func() bool {
 	var uts unix.Utsname
 	_ = unix.Uname(&uts)
 	var major, minor int
 	_, _ = fmt.Sscanf(unix.ByteSliceToString(uts.Release[:]), "%d.%d", &major, &minor)
-	ok := major > 5 || major == 5 && minor >= 14
-	canKillOnce.Store(mount, ok)
-	return ok
-}
+	return major > 5 || major == 5 && minor >= 14
+})
+
+// underSystemd reports whether systemd runs the machine: tasks must then leave
+// the agent's service in its hierarchy, or they would be stopped with it.
+var underSystemd = sync.OnceValue(func() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil
+})
 
 func (c *Cgroup) create(h hierarchy, limits Limits) error {
 	for _, dir := range c.dirs() {
@@ -301,9 +348,6 @@ func (c *Cgroup) Kill(patience time.Duration) error {
 func (c *Cgroup) Remove() error {
 	var errs []error
 	for _, dir := range c.dirs() {
-		if c.Foreign && dir == c.Unified {
-			continue
-		}
 		if err := removeTree(dir); err != nil {
 			errs = append(errs, fmt.Errorf("remove cgroup: %w", err))
 		}

@@ -59,19 +59,18 @@ func execute(ctx context.Context, spec *Spec, s Stream) (Exit, error) {
 	for _, file := range stdio {
 		f.add(file)
 	}
-	var h wireHeader
+	plugin, err := f.status()
+	if err != nil {
+		return Exit{}, err
+	}
+	defer plugin.Close()
+	h := wireHeader{StateFD: -1}
 	if s.TTY {
 		h.Flags |= flagTerminal
 	}
 	if h, err = f.prepare(spec, h); err != nil {
 		return Exit{}, err
 	}
-	plugin, err := f.status()
-	if err != nil {
-		return Exit{}, err
-	}
-	defer plugin.Close()
-	h.StatusFD = f.last()
 	if err := f.spec(spec, h); err != nil {
 		return Exit{}, err
 	}
@@ -86,11 +85,11 @@ func execute(ctx context.Context, spec *Spec, s Stream) (Exit, error) {
 	b := make([]byte, 64)
 	if n, err := plugin.Read(b); err == nil && n > 0 {
 		_ = reap(child)
-		status, err := decodeStatus(b[:n])
+		status, text, err := decodeStatus(b[:n])
 		if err != nil {
 			return Exit{}, err
 		}
-		return Exit{}, status.err(spec)
+		return Exit{}, status.err(spec, text)
 	}
 	stop := context.AfterFunc(ctx, func() {
 		_ = syscall.Kill(-child.pid, syscall.SIGKILL)

@@ -35,6 +35,11 @@ type Record struct {
 	SupervisorStartTime uint64    `json:"supervisor_start_time"`
 	StartedAt           time.Time `json:"started_at"`
 	Cgroup              *Cgroup   `json:"cgroup,omitempty"`
+	Anchor              string    `json:"anchor,omitempty"`
+	// StarterPID is the plugin process that called Start. While PID is 0 the
+	// start has not succeeded yet.
+	StarterPID       int    `json:"starter_pid"`
+	StarterStartTime uint64 `json:"starter_start_time"`
 }
 
 // Exit is how a task ended.
@@ -262,7 +267,7 @@ func (p *Process) Destroy(ctx context.Context) error {
 	if c := p.record.Cgroup; c != nil {
 		err = errors.Join(err, c.Remove())
 	}
-	return errors.Join(err, os.RemoveAll(p.record.StateDir))
+	return errors.Join(err, removeState(p.record.StateDir))
 }
 
 // Close lets go of the task without disturbing it. Waiters are not released.

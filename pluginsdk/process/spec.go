@@ -16,6 +16,16 @@ type Spec struct {
 	// belongs to the task until Process.Destroy removes it.
 	StateDir string
 
+	// Anchor is a directory that exists as long as anybody may ask for the
+	// task, its allocation directory for example. Sweep ends tasks whose
+	// anchor is gone; empty means that Sweep leaves the task alone.
+	Anchor string
+
+	// Launch leaves it to another program stage to make the task's process.
+	// Path, Args, Env, Dir, Credential and OOMScoreAdj are then not used, and
+	// Cgroup names what that stage is going to make.
+	Launch *Launch
+
 	// Path is the file to execute: absolute, or relative to Dir. No search
 	// path is consulted, see LookPath.
 	Path string
@@ -39,9 +49,22 @@ type Spec struct {
 	// NoNewPrivileges keeps set-user-id programs from gaining privileges.
 	NoNewPrivileges bool
 
+	// NetworkNamespace is the path of a network namespace to run in; empty
+	// means the plugin's own.
+	NetworkNamespace string
+
 	// Cgroup is where the task runs; nil leaves it in the plugin's cgroup.
 	// The supervisor is never inside.
 	Cgroup *Cgroup
+}
+
+// Launch is a stage of the plugin's own binary that makes the task's process as
+// its own child and then calls Supervise.
+type Launch struct {
+	// Name is argv[0] for the stage; the binary's main must look for it.
+	Name string
+	// Request is what LaunchRequest gives to the stage.
+	Request []byte
 }
 
 // Credential is a user by numbers.
@@ -56,7 +79,10 @@ func (s *Spec) validate() error {
 	if s.StateDir == "" || !filepath.IsAbs(s.StateDir) {
 		errs = append(errs, fmt.Errorf("StateDir: %q is not an absolute path", s.StateDir))
 	}
-	return errors.Join(append(errs, s.validateCommand())...)
+	if s.Launch == nil {
+		errs = append(errs, s.validateCommand())
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Spec) validateCommand() error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -28,7 +29,7 @@ func Start(spec Spec) (*Process, error) {
 	}
 	p, err := start(&spec)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start task %s: %w", spec.ID, err), os.RemoveAll(spec.StateDir))
+		return nil, errors.Join(fmt.Errorf("start task %s: %w", spec.ID, err), removeState(spec.StateDir))
 	}
 	return p, nil
 }
@@ -36,6 +37,9 @@ func Start(spec Spec) (*Process, error) {
 func start(spec *Spec) (_ *Process, err error) {
 	if err := os.MkdirAll(spec.StateDir, 0o700); err != nil {
 		return nil, fmt.Errorf("create state directory: %w", err)
+	}
+	if err := beginning(spec).save(); err != nil {
+		return nil, err
 	}
 	f := &inherited{}
 	defer f.close()
@@ -46,10 +50,6 @@ func start(spec *Spec) (_ *Process, err error) {
 		}
 		f.add(file)
 	}
-	h, err := f.prepare(spec, wireHeader{})
-	if err != nil {
-		return nil, err
-	}
 	plugin, err := f.status()
 	if err != nil {
 		return nil, err
@@ -59,11 +59,21 @@ func start(spec *Spec) (_ *Process, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
-	h.StatusFD, h.StateFD = f.last(), f.add(dir)
-	if err := f.spec(spec, h); err != nil {
+	f.add(dir)
+	name := SupervisorName
+	if l := spec.Launch; l != nil {
+		name = l.Name
+		f.files[specFD], err = specFile(l.Request)
+	} else {
+		var h wireHeader
+		if h, err = f.prepare(spec, wireHeader{StateFD: stateFD}); err == nil {
+			err = f.spec(spec, h)
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
-	child, err := spawn(SupervisorName, spec.ID, f)
+	child, err := spawn(name, spec.ID, f)
 	if err != nil {
 		return nil, fmt.Errorf("start supervisor: %w", err)
 	}
@@ -94,7 +104,7 @@ func handshake(plugin *os.File, spec *Spec, supervisor int) (_ *Process, err err
 	if err := plugin.SetDeadline(time.Now().Add(startPatience)); err != nil {
 		return nil, err
 	}
-	b := make([]byte, 64)
+	b := make([]byte, 4096)
 	n, err := plugin.Read(b)
 	if err != nil || n == 0 {
 		if err == nil || errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
@@ -102,15 +112,15 @@ func handshake(plugin *os.File, spec *Spec, supervisor int) (_ *Process, err err
 		}
 		return nil, fmt.Errorf("hear from supervisor: %w", err)
 	}
-	status, err := decodeStatus(b[:n])
+	status, text, err := decodeStatus(b[:n])
 	if err != nil {
 		return nil, fmt.Errorf("hear from supervisor: %w", err)
 	}
-	if err := status.err(spec); err != nil {
+	if err := status.err(spec, text); err != nil {
 		return nil, err
 	}
-	r := Record{ID: spec.ID, BootID: BootID(), StateDir: spec.StateDir, PID: int(status.PID),
-		SupervisorPID: supervisor, StartedAt: time.Now(), Cgroup: spec.Cgroup}
+	r := beginning(spec)
+	r.PID, r.SupervisorPID, r.StartedAt = int(status.PID), supervisor, time.Now()
 	// Until the acknowledgement the supervisor does not reap, so these
 	// succeed even for a task that is through already.
 	if task, err = openPidfd(r.PID, 0); err != nil {
@@ -128,8 +138,20 @@ func handshake(plugin *os.File, spec *Spec, supervisor int) (_ *Process, err err
 	if _, err := plugin.Write([]byte{1}); err != nil {
 		return nil, fmt.Errorf("acknowledge the task to its supervisor: %w", err)
 	}
-	return &Process{record: r, task: task, done: make(chan struct{}), stopped: make(chan struct{})}, nil
+	return &Process{record: *r, task: task, done: make(chan struct{}), stopped: make(chan struct{})}, nil
 }
+
+// beginning is the record of a task that is being started: enough to clean up
+// if nothing better replaces it.
+func beginning(spec *Spec) *Record {
+	return &Record{ID: spec.ID, BootID: BootID(), StateDir: spec.StateDir, Anchor: spec.Anchor, Cgroup: spec.Cgroup,
+		StarterPID: os.Getpid(), StarterStartTime: ownStartTime()}
+}
+
+var ownStartTime = sync.OnceValue(func() uint64 {
+	t, _ := StartTime(os.Getpid())
+	return t
+})
 
 // save stores the record beside the exit record, for LoadRecord.
 func (r *Record) save() error {
@@ -186,6 +208,14 @@ func OpenStdio(path string, c *Credential) (*os.File, error) {
 	return f, nil
 }
 
+// Descriptors that every supervisor and launch stage finds, after its standard
+// streams.
+const (
+	specFD   = 3 // a memory file: the spec, or the request of a launch
+	statusFD = 4 // the socket to the plugin
+	stateFD  = 5 // the state directory; not there in Exec
+)
+
 // inherited collects the files of a process to be, in descriptor order; slot
 // specFD is kept for the spec.
 type inherited struct {
@@ -221,7 +251,15 @@ func (f *inherited) close() {
 
 // prepare adds what gets the process into its cgroup.
 func (f *inherited) prepare(spec *Spec, h wireHeader) (wireHeader, error) {
-	h.StateFD, h.UnifiedFD, h.KillFD, h.ProcsFD, h.JoinFD = -1, -1, -1, -1, -1
+	h.StatusFD = statusFD
+	h.UnifiedFD, h.KillFD, h.ProcsFD, h.JoinFD, h.NetnsFD = -1, -1, -1, -1, -1
+	if spec.NetworkNamespace != "" {
+		ns, err := os.Open(spec.NetworkNamespace)
+		if err != nil {
+			return h, fmt.Errorf("open network namespace: %w", err)
+		}
+		h.NetnsFD = f.add(ns)
+	}
 	if spec.Cgroup == nil {
 		return h, nil
 	}

@@ -9,7 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -55,11 +55,12 @@ struct header {
 	int32_t join_fd;    // first of joins cgroup v1 membership files
 	uint32_t joins;
 	uint32_t size; // of the whole spec
+	int32_t netns_fd; // network namespace to enter, or -1
 };
 
 // Stages of a start, reported with errno. Keep in step with stageNames in wire.go.
 enum { STAGE_STARTED, STAGE_SPEC, STAGE_FORK, STAGE_CGROUP, STAGE_SESSION,
-	STAGE_OOM_SCORE, STAGE_USER, STAGE_DIR, STAGE_PRIVS, STAGE_EXEC };
+	STAGE_OOM_SCORE, STAGE_USER, STAGE_DIR, STAGE_PRIVS, STAGE_EXEC, STAGE_LAUNCH, STAGE_NETWORK };
 
 struct status {
 	int32_t stage, error, pid;
@@ -125,6 +126,8 @@ static int become_task(struct header *h, uint32_t *groups, char *path, char *dir
 		return STAGE_SESSION;
 	if ((h->flags & FLAG_TERMINAL) && ioctl(0, TIOCSCTTY, 0) < 0)
 		return STAGE_SESSION;
+	if (h->netns_fd >= 0 && setns(h->netns_fd, CLONE_NEWNET) < 0)
+		return STAGE_NETWORK;
 	if ((h->flags & FLAG_OOM_SCORE) && write_number("/proc/self/oom_score_adj", h->oom_score_adj) < 0)
 		return STAGE_OOM_SCORE;
 	if (h->flags & FLAG_CREDENTIALS) {

@@ -20,9 +20,6 @@ const (
 	ExecName = "serai-task-exec"
 )
 
-// specFD is the file descriptor on which a supervisor finds its spec.
-const specFD = 3
-
 const specMagic = 0x53524931
 
 const (
@@ -46,15 +43,20 @@ type wireHeader struct {
 	StatusFD, StateFD, UnifiedFD int32
 	KillFD, ProcsFD, JoinFD      int32
 	Joins, Size                  uint32
+	NetnsFD                      int32
 }
 
 // wireStatus is what the supervisor sends: a stage and, unless that is
-// stageStarted, the errno that ended it.
+// stageStarted, the errno that ended it. A launch stage may add a text.
 type wireStatus struct {
 	Stage, Errno, PID int32
 }
 
-const stageStarted = 0
+const (
+	stageStarted = 0
+	stageLaunch  = 10
+	stageNetwork = 11
+)
 
 // stageNames say what a supervisor was doing when it had to give up.
 var stageNames = []string{
@@ -67,6 +69,8 @@ var stageNames = []string{
 	7: "enter the working directory",
 	8: "set no_new_privs",
 	9: "execute the command",
+
+	stageNetwork: "enter the network namespace",
 }
 
 // StartError says which step of a start failed. Path is the command or the
@@ -86,9 +90,12 @@ func (e *StartError) Error() string {
 
 func (e *StartError) Unwrap() error { return e.Err }
 
-func (s wireStatus) err(spec *Spec) error {
-	if s.Stage == stageStarted {
+func (s wireStatus) err(spec *Spec, text string) error {
+	switch s.Stage {
+	case stageStarted:
 		return nil
+	case stageLaunch:
+		return errors.New(text)
 	}
 	e := &StartError{Stage: "start the task", Err: syscall.Errno(s.Errno)}
 	if int(s.Stage) < len(stageNames) {
@@ -103,13 +110,12 @@ func (s wireStatus) err(spec *Spec) error {
 	return e
 }
 
-func decodeStatus(b []byte) (wireStatus, error) {
-	var s wireStatus
-	if len(b) < binary.Size(s) {
-		return s, fmt.Errorf("status of %d bytes", len(b))
+func decodeStatus(b []byte) (s wireStatus, text string, err error) {
+	n, err := binary.Decode(b, binary.NativeEndian, &s)
+	if err != nil {
+		return s, "", fmt.Errorf("status of %d bytes: %w", len(b), err)
 	}
-	_, err := binary.Decode(b, binary.NativeEndian, &s)
-	return s, err
+	return s, string(b[n:]), nil
 }
 
 // encode renders the spec for the descriptors named in h.

@@ -1,0 +1,14 @@
+package rawexec
+
+import "github.com/seraiproject/serai/pluginsdk/driver"
+
+// The figures come from the task's cgroup, or from its processes where it has
+// none: see supervised.Task.Stats.
+var (
+	_ driver.StatsReporter = (*Handle)(nil)
+	_ driver.Signaler      = (*Handle)(nil)
+	_ driver.Execer        = (*Handle)(nil)
+	_ driver.Inspector     = (*Handle)(nil)
+
+	_ driver.Driver[Config, TaskConfig, *Handle] = (*Driver)(nil)
+)

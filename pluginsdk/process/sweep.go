@@ -1,0 +1,116 @@
+package process
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// StateDir is where an instance of a task keeps its state: a folder per task
+// (which its allocation's directory and its name tell from all others on the
+// machine), in it one per instance.
+func StateDir(folder, allocDir, task, id string) string {
+	hash := func(parts ...string) string {
+		sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+		return hex.EncodeToString(sum[:8])
+	}
+	return filepath.Join(folder, hash(allocDir, task), hash(id))
+}
+
+// Sweep clears a folder of state directories, laid out by StateDir, of what
+// nobody will ever ask for again: tasks whose plugin died while it started
+// them, and tasks whose anchor (see Spec) is gone. Tasks of other living plugin
+// processes, and those that may still be recovered, are left alone. A folder
+// that does not exist is clean.
+func Sweep(ctx context.Context, folder string) error {
+	dirs, err := filepath.Glob(filepath.Join(folder, "*", "*"))
+	if err != nil {
+		return fmt.Errorf("sweep task states: %w", err)
+	}
+	var errs []error
+	for _, dir := range dirs {
+		r, err := LoadRecord(dir)
+		if err != nil {
+			// Not even begun, or the disk was full: leave it some time.
+			if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > time.Hour {
+				errs = append(errs, removeState(dir))
+			}
+			continue
+		}
+		if r.orphaned() {
+			errs = append(errs, r.clear(ctx))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Supersede clears earlier instances of the task that is about to start in
+// stateDir, if the plugin process that started them is gone: their host never
+// learned of them, or it would have destroyed them first.
+func Supersede(ctx context.Context, stateDir string) error {
+	entries, err := os.ReadDir(filepath.Dir(stateDir))
+	if err != nil {
+		return nil // usually there is none
+	}
+	var errs []error
+	for _, e := range entries {
+		dir := filepath.Join(filepath.Dir(stateDir), e.Name())
+		r, err := LoadRecord(dir)
+		if dir == stateDir || err != nil || alive(r.BootID, r.StarterPID, r.StarterStartTime) {
+			continue
+		}
+		errs = append(errs, r.clear(ctx))
+	}
+	return errors.Join(errs...)
+}
+
+// removeState removes a state directory, and the folder of its task if that was
+// the last instance.
+func removeState(dir string) error {
+	err := os.RemoveAll(dir)
+	_ = unix.Rmdir(filepath.Dir(dir))
+	return err
+}
+
+func (r *Record) orphaned() bool {
+	if r.PID == 0 && !alive(r.BootID, r.StarterPID, r.StarterStartTime) {
+		return true
+	}
+	if r.Anchor == "" {
+		return false
+	}
+	_, err := os.Stat(r.Anchor)
+	return errors.Is(err, os.ErrNotExist)
+}
+
+// clear ends and removes a task known by its record only.
+func (r *Record) clear(ctx context.Context) error {
+	if r.PID > 1 {
+		p, err := Attach(*r)
+		if err != nil {
+			return err
+		}
+		return p.Destroy(ctx)
+	}
+	var errs []error
+	if r.BootID == BootID() && r.Cgroup != nil {
+		errs = append(errs, r.Cgroup.Kill(killPatience), r.Cgroup.Remove())
+	}
+	return errors.Join(append(errs, removeState(r.StateDir))...)
+}
+
+func alive(boot string, pid int, startTime uint64) bool {
+	if boot != BootID() || pid <= 1 || unix.Kill(pid, 0) == unix.ESRCH {
+		return false
+	}
+	got, err := StartTime(pid)
+	return err == nil && got == startTime
+}

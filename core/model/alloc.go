@@ -122,7 +122,7 @@ func (s *AllocDeploymentStatus) IsCanary() bool { return s != nil && s.Canary }
 
 // RescheduleTracker is the history of an allocation's rescheduling.
 type RescheduleTracker struct {
-	Events         []*RescheduleEvent
+	Events         []*RescheduleEvent `msg:",allownil"`
 	LastReschedule string
 }
 
@@ -144,8 +144,8 @@ type AllocNetworkStatus struct {
 
 // AllocatedResources is what an allocation was given.
 type AllocatedResources struct {
-	Tasks          map[string]*AllocatedTaskResources
-	TaskLifecycles map[string]*TaskLifecycle
+	Tasks          map[string]*AllocatedTaskResources `msg:",allownil"`
+	TaskLifecycles map[string]*TaskLifecycle          `msg:",allownil"`
 	Shared         AllocatedSharedResources
 }
 
@@ -153,14 +153,14 @@ type AllocatedResources struct {
 type AllocatedTaskResources struct {
 	Cpu      AllocatedCPU //nolint:revive // the key of the API
 	Memory   AllocatedMemory
-	Networks []*NetworkResource
-	Devices  []*AllocatedDevice
+	Networks []*NetworkResource `msg:",allownil"`
+	Devices  []*AllocatedDevice `msg:",allownil"`
 }
 
 // AllocatedCPU is a share in MHz, and cores that no one else uses.
 type AllocatedCPU struct {
-	CpuShares     int64 //nolint:revive // the key of the API
-	ReservedCores []uint16
+	CpuShares     int64    //nolint:revive // the key of the API
+	ReservedCores []uint16 `msg:",allownil"`
 }
 
 // AllocatedMemory is in MB.
@@ -174,7 +174,7 @@ type AllocatedDevice struct {
 	Vendor    string
 	Type      string
 	Name      string
-	DeviceIDs []string
+	DeviceIDs []string `msg:",allownil"`
 }
 
 // AllocatedSharedResources belongs to the group as a whole.
@@ -192,7 +192,7 @@ type Usage struct {
 	MemoryMB    int64
 	MemoryMaxMB int64
 	DiskMB      int64
-	Cores       []uint16
+	Cores       []uint16 `msg:",allownil"`
 }
 
 // Add adds o to u.
@@ -301,16 +301,16 @@ type AllocMetric struct {
 	NodesFiltered      int
 	NodesInPool        int
 	NodePool           string
-	NodesAvailable     map[string]int
-	ClassFiltered      map[string]int
-	ConstraintFiltered map[string]int
+	NodesAvailable     map[string]int `msg:",allownil"`
+	ClassFiltered      map[string]int `msg:",allownil"`
+	ConstraintFiltered map[string]int `msg:",allownil"`
 	NodesExhausted     int
-	ClassExhausted     map[string]int
-	DimensionExhausted map[string]int
-	QuotaExhausted     []string
-	ResourcesExhausted map[string]*Resources
-	Scores             map[string]float64
-	ScoreMetaData      []*NodeScoreMeta
+	ClassExhausted     map[string]int        `msg:",allownil"`
+	DimensionExhausted map[string]int        `msg:",allownil"`
+	QuotaExhausted     []string              `msg:",allownil"`
+	ResourcesExhausted map[string]*Resources `msg:",allownil"`
+	Scores             map[string]float64    `msg:",allownil"`
+	ScoreMetaData      []*NodeScoreMeta      `msg:",allownil"`
 	AllocationTime     time.Duration
 	CoalescedFailures  int
 }
@@ -318,7 +318,7 @@ type AllocMetric struct {
 // NodeScoreMeta is how one node was ranked.
 type NodeScoreMeta struct {
 	NodeID    NodeID
-	Scores    map[string]float64
+	Scores    map[string]float64 `msg:",allownil"`
 	NormScore float64
 }
 
@@ -340,12 +340,12 @@ type AllocListStub struct {
 	DesiredTransition     DesiredTransition
 	ClientStatus          string
 	ClientDescription     string
-	TaskStates            map[string]*TaskState
+	TaskStates            map[string]*TaskState `msg:",allownil"`
 	DeploymentStatus      *AllocDeploymentStatus
 	FollowupEvalID        EvalID
 	NextAllocation        AllocID
 	RescheduleTracker     *RescheduleTracker
-	PreemptedAllocations  []AllocID
+	PreemptedAllocations  []AllocID `msg:",allownil"`
 	PreemptedByAllocation AllocID
 	CreateIndex           uint64
 	ModifyIndex           uint64

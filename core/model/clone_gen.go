@@ -22,7 +22,7 @@ func (x *Action) Clone() *Action {
 var _ = Action(struct {
 	Name    string
 	Command string
-	Args    []string
+	Args    []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -120,12 +120,12 @@ var _ = AllocListStub(struct {
 	DesiredTransition     DesiredTransition
 	ClientStatus          string
 	ClientDescription     string
-	TaskStates            map[string]*TaskState
+	TaskStates            map[string]*TaskState `msg:",allownil"`
 	DeploymentStatus      *AllocDeploymentStatus
 	FollowupEvalID        EvalID
 	NextAllocation        AllocID
 	RescheduleTracker     *RescheduleTracker
-	PreemptedAllocations  []AllocID
+	PreemptedAllocations  []AllocID `msg:",allownil"`
 	PreemptedByAllocation AllocID
 	CreateIndex           uint64
 	ModifyIndex           uint64
@@ -165,16 +165,16 @@ var _ = AllocMetric(struct {
 	NodesFiltered      int
 	NodesInPool        int
 	NodePool           string
-	NodesAvailable     map[string]int
-	ClassFiltered      map[string]int
-	ConstraintFiltered map[string]int
+	NodesAvailable     map[string]int `msg:",allownil"`
+	ClassFiltered      map[string]int `msg:",allownil"`
+	ConstraintFiltered map[string]int `msg:",allownil"`
 	NodesExhausted     int
-	ClassExhausted     map[string]int
-	DimensionExhausted map[string]int
-	QuotaExhausted     []string
-	ResourcesExhausted map[string]*Resources
-	Scores             map[string]float64
-	ScoreMetaData      []*NodeScoreMeta
+	ClassExhausted     map[string]int        `msg:",allownil"`
+	DimensionExhausted map[string]int        `msg:",allownil"`
+	QuotaExhausted     []string              `msg:",allownil"`
+	ResourcesExhausted map[string]*Resources `msg:",allownil"`
+	Scores             map[string]float64    `msg:",allownil"`
+	ScoreMetaData      []*NodeScoreMeta      `msg:",allownil"`
 	AllocationTime     time.Duration
 	CoalescedFailures  int
 }{})
@@ -217,7 +217,7 @@ func (x *AllocResourceUsage) Clone() *AllocResourceUsage {
 var _ = AllocResourceUsage(struct {
 	Timestamp     int64
 	ResourceUsage *ResourceUsage
-	Tasks         map[string]*TaskResourceUsage
+	Tasks         map[string]*TaskResourceUsage `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -248,7 +248,7 @@ func (x *AllocatedCPU) Clone() *AllocatedCPU {
 // AllocatedCPU has changed since Clone was generated if this does not compile.
 var _ = AllocatedCPU(struct {
 	CpuShares     int64
-	ReservedCores []uint16
+	ReservedCores []uint16 `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -266,7 +266,7 @@ var _ = AllocatedDevice(struct {
 	Vendor    string
 	Type      string
 	Name      string
-	DeviceIDs []string
+	DeviceIDs []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -308,8 +308,8 @@ func (x *AllocatedResources) Clone() *AllocatedResources {
 
 // AllocatedResources has changed since Clone was generated if this does not compile.
 var _ = AllocatedResources(struct {
-	Tasks          map[string]*AllocatedTaskResources
-	TaskLifecycles map[string]*TaskLifecycle
+	Tasks          map[string]*AllocatedTaskResources `msg:",allownil"`
+	TaskLifecycles map[string]*TaskLifecycle          `msg:",allownil"`
 	Shared         AllocatedSharedResources
 }{})
 
@@ -356,8 +356,8 @@ func (x *AllocatedTaskResources) Clone() *AllocatedTaskResources {
 var _ = AllocatedTaskResources(struct {
 	Cpu      AllocatedCPU
 	Memory   AllocatedMemory
-	Networks []*NetworkResource
-	Devices  []*AllocatedDevice
+	Networks []*NetworkResource `msg:",allownil"`
+	Devices  []*AllocatedDevice `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -434,7 +434,7 @@ func (x *CNIConfig) Clone() *CNIConfig {
 
 // CNIConfig has changed since Clone was generated if this does not compile.
 var _ = CNIConfig(struct {
-	Args map[string]string
+	Args map[string]string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -455,7 +455,7 @@ var _ = CPUStats(struct {
 	Percent          float64
 	ThrottledPeriods uint64
 	ThrottledTime    uint64
-	Measured         []string
+	Measured         []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -491,7 +491,7 @@ func (x *CSIMountOptions) Clone() *CSIMountOptions {
 // CSIMountOptions has changed since Clone was generated if this does not compile.
 var _ = CSIMountOptions(struct {
 	FSType     string
-	MountFlags []string
+	MountFlags []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -525,7 +525,7 @@ func (x *ChangeScript) Clone() *ChangeScript {
 // ChangeScript has changed since Clone was generated if this does not compile.
 var _ = ChangeScript(struct {
 	Command          string
-	Args             []string
+	Args             []string `msg:",allownil"`
 	Timeout          time.Duration
 	FailOnError      bool
 	RunOnFirstRender bool
@@ -614,7 +614,7 @@ func (x *ConsulExpose) Clone() *ConsulExpose {
 
 // ConsulExpose has changed since Clone was generated if this does not compile.
 var _ = ConsulExpose(struct {
-	Paths []*ConsulExposePath
+	Paths []*ConsulExposePath `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -700,10 +700,10 @@ func (x *ConsulGatewayProxy) Clone() *ConsulGatewayProxy {
 var _ = ConsulGatewayProxy(struct {
 	ConnectTimeout                  *time.Duration
 	EnvoyGatewayBindTaggedAddresses bool
-	EnvoyGatewayBindAddresses       map[string]*ConsulGatewayBindAddress
+	EnvoyGatewayBindAddresses       map[string]*ConsulGatewayBindAddress `msg:",allownil"`
 	EnvoyGatewayNoDefaultBind       bool
 	EnvoyDNSDiscoveryType           string
-	Config                          map[string]any
+	Config                          map[string]any `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -737,7 +737,7 @@ var _ = ConsulGatewayTLS(struct {
 	Enabled       bool
 	TLSMinVersion string
 	TLSMaxVersion string
-	CipherSuites  []string
+	CipherSuites  []string `msg:",allownil"`
 	SDS           *ConsulGatewaySDS
 }{})
 
@@ -755,9 +755,9 @@ func (x *ConsulHeaderModifiers) Clone() *ConsulHeaderModifiers {
 
 // ConsulHeaderModifiers has changed since Clone was generated if this does not compile.
 var _ = ConsulHeaderModifiers(struct {
-	Add    map[string]string
-	Set    map[string]string
-	Remove []string
+	Add    map[string]string `msg:",allownil"`
+	Set    map[string]string `msg:",allownil"`
+	Remove []string          `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -777,7 +777,7 @@ func (x *ConsulIngress) Clone() *ConsulIngress {
 // ConsulIngress has changed since Clone was generated if this does not compile.
 var _ = ConsulIngress(struct {
 	TLS       *ConsulGatewayTLS
-	Listeners []*ConsulIngressListener
+	Listeners []*ConsulIngressListener `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -797,7 +797,7 @@ func (x *ConsulIngressListener) Clone() *ConsulIngressListener {
 var _ = ConsulIngressListener(struct {
 	Port     int
 	Protocol string
-	Services []*ConsulIngressService
+	Services []*ConsulIngressService `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -828,7 +828,7 @@ func (x *ConsulIngressService) Clone() *ConsulIngressService {
 // ConsulIngressService has changed since Clone was generated if this does not compile.
 var _ = ConsulIngressService(struct {
 	Name                  string
-	Hosts                 []string
+	Hosts                 []string `msg:",allownil"`
 	TLS                   *ConsulGatewayTLS
 	RequestHeaders        *ConsulHeaderModifiers
 	ResponseHeaders       *ConsulHeaderModifiers
@@ -907,10 +907,10 @@ func (x *ConsulProxy) Clone() *ConsulProxy {
 var _ = ConsulProxy(struct {
 	LocalServiceAddress string
 	LocalServicePort    int
-	Upstreams           []*ConsulUpstream
+	Upstreams           []*ConsulUpstream `msg:",allownil"`
 	Expose              *ConsulExpose
 	TransparentProxy    *ConsulTransparentProxy
-	Config              map[string]any
+	Config              map[string]any `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -927,9 +927,9 @@ func (x *ConsulSidecarService) Clone() *ConsulSidecarService {
 
 // ConsulSidecarService has changed since Clone was generated if this does not compile.
 var _ = ConsulSidecarService(struct {
-	Tags                   []string
+	Tags                   []string `msg:",allownil"`
 	Port                   string
-	Meta                   map[string]string
+	Meta                   map[string]string `msg:",allownil"`
 	DisableDefaultTCPCheck bool
 	Proxy                  *ConsulProxy
 }{})
@@ -949,7 +949,7 @@ func (x *ConsulTerminating) Clone() *ConsulTerminating {
 
 // ConsulTerminating has changed since Clone was generated if this does not compile.
 var _ = ConsulTerminating(struct {
-	Services []*ConsulLinkedService
+	Services []*ConsulLinkedService `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -969,10 +969,10 @@ func (x *ConsulTransparentProxy) Clone() *ConsulTransparentProxy {
 var _ = ConsulTransparentProxy(struct {
 	UID                  string
 	OutboundPort         uint16
-	ExcludeInboundPorts  []string
-	ExcludeOutboundPorts []uint16
-	ExcludeOutboundCIDRs []string
-	ExcludeUIDs          []string
+	ExcludeInboundPorts  []string `msg:",allownil"`
+	ExcludeOutboundPorts []uint16 `msg:",allownil"`
+	ExcludeOutboundCIDRs []string `msg:",allownil"`
+	ExcludeUIDs          []string `msg:",allownil"`
 	NoDNS                bool
 }{})
 
@@ -1005,7 +1005,7 @@ var _ = ConsulUpstream(struct {
 	LocalBindSocketMode  string
 	Datacenter           string
 	MeshGateway          *ConsulMeshGateway
-	Config               map[string]any
+	Config               map[string]any `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1022,9 +1022,9 @@ func (x *DNSConfig) Clone() *DNSConfig {
 
 // DNSConfig has changed since Clone was generated if this does not compile.
 var _ = DNSConfig(struct {
-	Servers  []string
-	Searches []string
-	Options  []string
+	Servers  []string `msg:",allownil"`
+	Searches []string `msg:",allownil"`
+	Options  []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1052,7 +1052,7 @@ var _ = Deployment(struct {
 	JobSpecModifyIndex uint64
 	JobCreateIndex     uint64
 	IsMultiregion      bool
-	TaskGroups         map[string]*DeploymentState
+	TaskGroups         map[string]*DeploymentState `msg:",allownil"`
 	Status             string
 	StatusDescription  string
 	EvalPriority       int
@@ -1079,7 +1079,7 @@ var _ = DeploymentState(struct {
 	ProgressDeadline  time.Duration
 	RequireProgressBy time.Time
 	Promoted          bool
-	PlacedCanaries    []AllocID
+	PlacedCanaries    []AllocID `msg:",allownil"`
 	DesiredCanaries   int
 	DesiredTotal      int
 	PlacedAllocs      int
@@ -1221,7 +1221,7 @@ var _ = DeviceGroupStats(struct {
 	Vendor        string
 	Type          string
 	Name          string
-	InstanceStats map[string]*DeviceStats
+	InstanceStats map[string]*DeviceStats `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1293,7 +1293,7 @@ var _ = DrainMetadata(struct {
 	UpdatedAt  time.Time
 	Status     string
 	AccessorID string
-	Meta       map[string]string
+	Meta       map[string]string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1325,7 +1325,7 @@ func (x *DriverInfo) Clone() *DriverInfo {
 
 // DriverInfo has changed since Clone was generated if this does not compile.
 var _ = DriverInfo(struct {
-	Attributes        map[string]string
+	Attributes        map[string]string `msg:",allownil"`
 	Detected          bool
 	Healthy           bool
 	HealthDescription string
@@ -1451,7 +1451,7 @@ var _ = FieldDiff(struct {
 	Name        string
 	Old         string
 	New         string
-	Annotations []string
+	Annotations []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1571,10 +1571,10 @@ var _ = HostStats(struct {
 	Uptime           uint64
 	CPUTicksConsumed float64
 	Memory           *HostMemoryStats
-	CPU              []*HostCPUStats
-	DiskStats        []*HostDiskStats
+	CPU              []*HostCPUStats  `msg:",allownil"`
+	DiskStats        []*HostDiskStats `msg:",allownil"`
 	AllocDirStats    *HostDiskStats
-	DeviceStats      []*DeviceGroupStats
+	DeviceStats      []*DeviceGroupStats `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1636,19 +1636,19 @@ var _ = Job(struct {
 	Type                     string
 	Priority                 int
 	AllAtOnce                bool
-	Datacenters              []string
+	Datacenters              []string `msg:",allownil"`
 	NodePool                 string
-	Constraints              []*Constraint
-	Affinities               []*Affinity
-	Spreads                  []*Spread
-	TaskGroups               []*TaskGroup
+	Constraints              []*Constraint `msg:",allownil"`
+	Affinities               []*Affinity   `msg:",allownil"`
+	Spreads                  []*Spread     `msg:",allownil"`
+	TaskGroups               []*TaskGroup  `msg:",allownil"`
 	Update                   *UpdateStrategy
 	Periodic                 *PeriodicConfig
 	ParameterizedJob         *ParameterizedJobConfig
 	Multiregion              *Multiregion
-	Meta                     map[string]string
+	Meta                     map[string]string `msg:",allownil"`
 	UI                       *JobUI
-	Payload                  []byte
+	Payload                  []byte `msg:",allownil"`
 	ConsulNamespace          string
 	VaultNamespace           string
 	NomadTokenID             string
@@ -1708,9 +1708,9 @@ func (x *JobDiff) Clone() *JobDiff {
 var _ = JobDiff(struct {
 	Type       string
 	ID         JobID
-	Fields     []*FieldDiff
-	Objects    []*ObjectDiff
-	TaskGroups []*TaskGroupDiff
+	Fields     []*FieldDiff     `msg:",allownil"`
+	Objects    []*ObjectDiff    `msg:",allownil"`
+	TaskGroups []*TaskGroupDiff `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1748,7 +1748,7 @@ var _ = JobListStub(struct {
 	Name              string
 	Namespace         string
 	NodePool          string
-	Datacenters       []string
+	Datacenters       []string `msg:",allownil"`
 	Multiregion       *Multiregion
 	Type              string
 	Priority          int
@@ -1779,7 +1779,7 @@ func (x *JobSubmission) Clone() *JobSubmission {
 var _ = JobSubmission(struct {
 	Source         string
 	Format         string
-	VariableFlags  map[string]string
+	VariableFlags  map[string]string `msg:",allownil"`
 	Variables      string
 	Namespace      string
 	JobID          JobID
@@ -1802,7 +1802,7 @@ func (x *JobSummary) Clone() *JobSummary {
 var _ = JobSummary(struct {
 	JobID       JobID
 	Namespace   string
-	Summary     map[string]TaskGroupSummary
+	Summary     map[string]TaskGroupSummary `msg:",allownil"`
 	Children    *JobChildrenSummary
 	CreateIndex uint64
 	ModifyIndex uint64
@@ -1824,7 +1824,7 @@ func (x *JobUI) Clone() *JobUI {
 // JobUI has changed since Clone was generated if this does not compile.
 var _ = JobUI(struct {
 	Description string
-	Links       []*JobUILink
+	Links       []*JobUILink `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1894,7 +1894,7 @@ var _ = MemoryStats(struct {
 	KernelUsage    uint64
 	KernelMaxUsage uint64
 	MappedFile     uint64
-	Measured       []string
+	Measured       []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1931,7 +1931,7 @@ func (x *Multiregion) Clone() *Multiregion {
 // Multiregion has changed since Clone was generated if this does not compile.
 var _ = Multiregion(struct {
 	Strategy *MultiregionStrategy
-	Regions  []*MultiregionRegion
+	Regions  []*MultiregionRegion `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1949,9 +1949,9 @@ func (x *MultiregionRegion) Clone() *MultiregionRegion {
 var _ = MultiregionRegion(struct {
 	Name        string
 	Count       int
-	Datacenters []string
+	Datacenters []string `msg:",allownil"`
 	NodePool    string
-	Meta        map[string]string
+	Meta        map[string]string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -1982,7 +1982,7 @@ func (x *NUMA) Clone() *NUMA {
 // NUMA has changed since Clone was generated if this does not compile.
 var _ = NUMA(struct {
 	Affinity string
-	Devices  []string
+	Devices  []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2003,8 +2003,8 @@ var _ = Namespace(struct {
 	Description  string
 	Quota        string
 	Capabilities *NamespaceCapabilities
-	Meta         map[string]string
-	Hash         []byte
+	Meta         map[string]string `msg:",allownil"`
+	Hash         []byte            `msg:",allownil"`
 	CreateIndex  uint64
 	ModifyIndex  uint64
 }{})
@@ -2024,10 +2024,10 @@ func (x *NamespaceCapabilities) Clone() *NamespaceCapabilities {
 
 // NamespaceCapabilities has changed since Clone was generated if this does not compile.
 var _ = NamespaceCapabilities(struct {
-	EnabledTaskDrivers   []string
-	DisabledTaskDrivers  []string
-	EnabledNetworkModes  []string
-	DisabledNetworkModes []string
+	EnabledTaskDrivers   []string `msg:",allownil"`
+	DisabledTaskDrivers  []string `msg:",allownil"`
+	EnabledNetworkModes  []string `msg:",allownil"`
+	DisabledNetworkModes []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2118,16 +2118,16 @@ var _ = Node(struct {
 	HTTPAddr                 string
 	TLSEnabled               bool
 	CgroupParent             string
-	Attributes               map[string]string
-	Meta                     map[string]string
-	Links                    map[string]string
+	Attributes               map[string]string `msg:",allownil"`
+	Meta                     map[string]string `msg:",allownil"`
+	Links                    map[string]string `msg:",allownil"`
 	NodeResources            *NodeResources
 	ReservedResources        *NodeReservedResources
-	Drivers                  map[string]*DriverInfo
-	HostVolumes              map[string]*HostVolumeConfig
-	HostNetworks             map[string]*HostNetworkConfig
-	CSIControllerPlugins     map[string]*CSIInfo
-	CSINodePlugins           map[string]*CSIInfo
+	Drivers                  map[string]*DriverInfo        `msg:",allownil"`
+	HostVolumes              map[string]*HostVolumeConfig  `msg:",allownil"`
+	HostNetworks             map[string]*HostNetworkConfig `msg:",allownil"`
+	CSIControllerPlugins     map[string]*CSIInfo           `msg:",allownil"`
+	CSINodePlugins           map[string]*CSIInfo           `msg:",allownil"`
 	ComputedClass            string
 	Drain                    bool
 	DrainStrategy            *DrainStrategy
@@ -2135,7 +2135,7 @@ var _ = Node(struct {
 	Status                   string
 	StatusDescription        string
 	StatusUpdatedAt          int64
-	Events                   []*NodeEvent
+	Events                   []*NodeEvent `msg:",allownil"`
 	LastDrain                *DrainMetadata
 	NodeMaxAllocs            int
 	GCVolumesOnNodeGC        bool
@@ -2160,7 +2160,7 @@ func (x *NodeCPU) Clone() *NodeCPU {
 var _ = NodeCPU(struct {
 	CpuShares          int64
 	TotalCpuCores      uint16
-	ReservableCpuCores []uint16
+	ReservableCpuCores []uint16 `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2208,8 +2208,8 @@ var _ = NodeDevice(struct {
 	Vendor     string
 	Type       string
 	Name       string
-	Instances  []*NodeDeviceInstance
-	Attributes map[string]*DeviceAttribute
+	Instances  []*NodeDeviceInstance       `msg:",allownil"`
+	Attributes map[string]*DeviceAttribute `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2272,7 +2272,7 @@ func (x *NodeEvent) Clone() *NodeEvent {
 var _ = NodeEvent(struct {
 	Message     string
 	Subsystem   string
-	Details     map[string]string
+	Details     map[string]string `msg:",allownil"`
 	Timestamp   time.Time
 	CreateIndex uint64
 }{})
@@ -2316,10 +2316,10 @@ var _ = NodeListStub(struct {
 	SchedulingEligibility string
 	Status                string
 	StatusDescription     string
-	Drivers               map[string]*DriverInfo
-	HostVolumes           map[string]*HostVolumeConfig
-	NodeResources         *NodeResources         `json:",omitempty" msg:",omitempty"`
-	ReservedResources     *NodeReservedResources `json:",omitempty" msg:",omitempty"`
+	Drivers               map[string]*DriverInfo       `msg:",allownil"`
+	HostVolumes           map[string]*HostVolumeConfig `msg:",allownil"`
+	NodeResources         *NodeResources               `json:",omitempty" msg:",omitempty"`
+	ReservedResources     *NodeReservedResources       `json:",omitempty" msg:",omitempty"`
 	LastDrain             *DrainMetadata
 	CreateIndex           uint64
 	ModifyIndex           uint64
@@ -2355,7 +2355,7 @@ var _ = NodeNetwork(struct {
 	Device     string
 	MacAddress string
 	Speed      int
-	Addresses  []NodeNetworkAddress
+	Addresses  []NodeNetworkAddress `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2392,10 +2392,10 @@ func (x *NodePool) Clone() *NodePool {
 var _ = NodePool(struct {
 	Name                   string
 	Description            string
-	Meta                   map[string]string
+	Meta                   map[string]string `msg:",allownil"`
 	NodeIdentityTTL        time.Duration
 	SchedulerConfiguration *NodePoolSchedulerConfig
-	Hash                   []byte
+	Hash                   []byte `msg:",allownil"`
 	CreateIndex            uint64
 	ModifyIndex            uint64
 }{})
@@ -2447,7 +2447,7 @@ func (x *NodeReservedCPU) Clone() *NodeReservedCPU {
 // NodeReservedCPU has changed since Clone was generated if this does not compile.
 var _ = NodeReservedCPU(struct {
 	CpuShares        int64
-	ReservedCpuCores []uint16
+	ReservedCpuCores []uint16 `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2510,9 +2510,9 @@ var _ = NodeResources(struct {
 	Cpu            NodeCPU
 	Memory         NodeMemory
 	Disk           NodeDisk
-	Networks       []*NetworkResource
-	NodeNetworks   []*NodeNetwork
-	Devices        []*NodeDevice
+	Networks       []*NetworkResource `msg:",allownil"`
+	NodeNetworks   []*NodeNetwork     `msg:",allownil"`
+	Devices        []*NodeDevice      `msg:",allownil"`
 	MinDynamicPort int
 	MaxDynamicPort int
 	Processors     NodeProcessors
@@ -2531,7 +2531,7 @@ func (x *NodeScoreMeta) Clone() *NodeScoreMeta {
 // NodeScoreMeta has changed since Clone was generated if this does not compile.
 var _ = NodeScoreMeta(struct {
 	NodeID    NodeID
-	Scores    map[string]float64
+	Scores    map[string]float64 `msg:",allownil"`
 	NormScore float64
 }{})
 
@@ -2548,8 +2548,8 @@ func (x *NodeTopology) Clone() *NodeTopology {
 
 // NodeTopology has changed since Clone was generated if this does not compile.
 var _ = NodeTopology(struct {
-	Nodes                  []uint8
-	Cores                  []NodeCore
+	Nodes                  []uint8    `msg:",allownil"`
+	Cores                  []NodeCore `msg:",allownil"`
 	OverrideTotalCompute   uint64
 	OverrideWitholdCompute uint64
 }{})
@@ -2575,8 +2575,8 @@ func (x *ObjectDiff) Clone() *ObjectDiff {
 var _ = ObjectDiff(struct {
 	Type    string
 	Name    string
-	Fields  []*FieldDiff
-	Objects []*ObjectDiff
+	Fields  []*FieldDiff  `msg:",allownil"`
+	Objects []*ObjectDiff `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2593,8 +2593,8 @@ func (x *ParameterizedJobConfig) Clone() *ParameterizedJobConfig {
 // ParameterizedJobConfig has changed since Clone was generated if this does not compile.
 var _ = ParameterizedJobConfig(struct {
 	Payload      string
-	MetaRequired []string
-	MetaOptional []string
+	MetaRequired []string `msg:",allownil"`
+	MetaOptional []string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2612,7 +2612,7 @@ var _ = PeriodicConfig(struct {
 	Enabled         bool
 	Spec            string
 	SpecType        string
-	Specs           []string
+	Specs           []string `msg:",allownil"`
 	ProhibitOverlap bool
 	TimeZone        string
 }{})
@@ -2668,11 +2668,11 @@ var _ = Plan(struct {
 	AllAtOnce         bool
 	SnapshotIndex     uint64
 	Job               *Job
-	NodeUpdate        map[string][]*Allocation
-	NodeAllocation    map[string][]*Allocation
-	NodePreemptions   map[string][]*Allocation
+	NodeUpdate        map[string][]*Allocation `msg:",allownil"`
+	NodeAllocation    map[string][]*Allocation `msg:",allownil"`
+	NodePreemptions   map[string][]*Allocation `msg:",allownil"`
 	Deployment        *Deployment
-	DeploymentUpdates []*DeploymentStatusUpdate
+	DeploymentUpdates []*DeploymentStatusUpdate `msg:",allownil"`
 	Annotations       *PlanAnnotations
 }{})
 
@@ -2697,8 +2697,8 @@ func (x *PlanAnnotations) Clone() *PlanAnnotations {
 
 // PlanAnnotations has changed since Clone was generated if this does not compile.
 var _ = PlanAnnotations(struct {
-	DesiredTGUpdates map[string]*DesiredUpdates
-	PreemptedAllocs  []*AllocListStub
+	DesiredTGUpdates map[string]*DesiredUpdates `msg:",allownil"`
+	PreemptedAllocs  []*AllocListStub           `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2747,12 +2747,12 @@ func (x *PlanResult) Clone() *PlanResult {
 // PlanResult has changed since Clone was generated if this does not compile.
 var _ = PlanResult(struct {
 	Job               *Job
-	NodeUpdate        map[string][]*Allocation
-	NodeAllocation    map[string][]*Allocation
-	NodePreemptions   map[string][]*Allocation
+	NodeUpdate        map[string][]*Allocation `msg:",allownil"`
+	NodeAllocation    map[string][]*Allocation `msg:",allownil"`
+	NodePreemptions   map[string][]*Allocation `msg:",allownil"`
 	Deployment        *Deployment
-	DeploymentUpdates []*DeploymentStatusUpdate
-	RejectedNodes     []NodeID
+	DeploymentUpdates []*DeploymentStatusUpdate `msg:",allownil"`
+	RejectedNodes     []NodeID                  `msg:",allownil"`
 	RefreshIndex      uint64
 	AllocIndex        uint64
 }{})
@@ -2853,8 +2853,8 @@ func (x *RequestedDevice) Clone() *RequestedDevice {
 var _ = RequestedDevice(struct {
 	Name        string
 	Count       uint64
-	Constraints []*Constraint
-	Affinities  []*Affinity
+	Constraints []*Constraint `msg:",allownil"`
+	Affinities  []*Affinity   `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2908,7 +2908,7 @@ func (x *RescheduleTracker) Clone() *RescheduleTracker {
 
 // RescheduleTracker has changed since Clone was generated if this does not compile.
 var _ = RescheduleTracker(struct {
-	Events         []*RescheduleEvent
+	Events         []*RescheduleEvent `msg:",allownil"`
 	LastReschedule string
 }{})
 
@@ -2931,7 +2931,7 @@ func (x *ResourceUsage) Clone() *ResourceUsage {
 var _ = ResourceUsage(struct {
 	MemoryStats *MemoryStats
 	CpuStats    *CPUStats
-	DeviceStats []*DeviceGroupStats
+	DeviceStats []*DeviceGroupStats `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -2961,8 +2961,8 @@ var _ = Resources(struct {
 	DiskMB      int
 	IOPS        int
 	SecretsMB   int
-	Networks    []*NetworkResource
-	Devices     []*RequestedDevice
+	Networks    []*NetworkResource `msg:",allownil"`
+	Devices     []*RequestedDevice `msg:",allownil"`
 	NUMA        *NUMA
 }{})
 
@@ -3007,8 +3007,8 @@ var _ = ScalingPolicy(struct {
 	Min         int64
 	Max         int64
 	Enabled     bool
-	Policy      map[string]any
-	Target      map[string]string
+	Policy      map[string]any    `msg:",allownil"`
+	Target      map[string]string `msg:",allownil"`
 	CreateIndex uint64
 	ModifyIndex uint64
 }{})
@@ -3055,8 +3055,8 @@ var _ = Secret(struct {
 	Name     string
 	Provider string
 	Path     string
-	Config   map[string]any
-	Env      map[string]string
+	Config   map[string]any    `msg:",allownil"`
+	Env      map[string]string `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3087,11 +3087,11 @@ var _ = Service(struct {
 	PortLabel         string
 	AddressMode       string
 	Address           string
-	Tags              []string
-	CanaryTags        []string
-	Meta              map[string]string
-	CanaryMeta        map[string]string
-	TaggedAddresses   map[string]string
+	Tags              []string          `msg:",allownil"`
+	CanaryTags        []string          `msg:",allownil"`
+	Meta              map[string]string `msg:",allownil"`
+	CanaryMeta        map[string]string `msg:",allownil"`
+	TaggedAddresses   map[string]string `msg:",allownil"`
 	EnableTagOverride bool
 	OnUpdate          string
 	TaskName          string
@@ -3101,7 +3101,7 @@ var _ = Service(struct {
 	Identity          *WorkloadIdentity
 	Weights           *ServiceWeights
 	Connect           *ConsulConnect
-	Checks            []*ServiceCheck
+	Checks            []*ServiceCheck `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3126,7 +3126,7 @@ var _ = ServiceCheck(struct {
 	Name                   string
 	Type                   string
 	Command                string
-	Args                   []string
+	Args                   []string `msg:",allownil"`
 	Path                   string
 	Protocol               string
 	PortLabel              string
@@ -3139,7 +3139,7 @@ var _ = ServiceCheck(struct {
 	Notes                  string
 	TLSServerName          string
 	TLSSkipVerify          bool
-	Header                 map[string][]string
+	Header                 map[string][]string `msg:",allownil"`
 	Method                 string
 	Body                   string
 	GRPCService            string
@@ -3171,7 +3171,7 @@ var _ = ServiceRegistration(struct {
 	Datacenter  string
 	JobID       JobID
 	AllocID     AllocID
-	Tags        []string
+	Tags        []string `msg:",allownil"`
 	Address     string
 	Port        int
 	CreateIndex uint64
@@ -3233,16 +3233,16 @@ var _ = SidecarTask(struct {
 	Name          string
 	Driver        string
 	User          string
-	Config        map[string]any
-	Env           map[string]string
+	Config        map[string]any    `msg:",allownil"`
+	Env           map[string]string `msg:",allownil"`
 	Resources     *Resources
-	Meta          map[string]string
+	Meta          map[string]string `msg:",allownil"`
 	KillTimeout   *time.Duration
 	LogConfig     *LogConfig
 	ShutdownDelay *time.Duration
 	KillSignal    string
-	VolumeMounts  []*VolumeMount
-	Identities    []*WorkloadIdentity
+	VolumeMounts  []*VolumeMount      `msg:",allownil"`
+	Identities    []*WorkloadIdentity `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3262,7 +3262,7 @@ func (x *Spread) Clone() *Spread {
 var _ = Spread(struct {
 	Attribute    string
 	Weight       int8
-	SpreadTarget []*SpreadTarget
+	SpreadTarget []*SpreadTarget `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3303,8 +3303,8 @@ func (x *StatObject) Clone() *StatObject {
 
 // StatObject has changed since Clone was generated if this does not compile.
 var _ = StatObject(struct {
-	Nested     map[string]*StatObject
-	Attributes map[string]*StatValue
+	Nested     map[string]*StatObject `msg:",allownil"`
+	Attributes map[string]*StatValue  `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3444,10 +3444,10 @@ var _ = Task(struct {
 	User            string
 	Kind            string
 	KillSignal      string
-	Config          map[string]any
-	Env             map[string]string
-	Meta            map[string]string
-	Services        []*Service
+	Config          map[string]any    `msg:",allownil"`
+	Env             map[string]string `msg:",allownil"`
+	Meta            map[string]string `msg:",allownil"`
+	Services        []*Service        `msg:",allownil"`
 	Resources       *Resources
 	RestartPolicy   *RestartPolicy
 	Lifecycle       *TaskLifecycle
@@ -3455,21 +3455,21 @@ var _ = Task(struct {
 	KillTimeout     time.Duration
 	ShutdownDelay   time.Duration
 	LogConfig       *LogConfig
-	Artifacts       []*TaskArtifact
-	Templates       []*Template
+	Artifacts       []*TaskArtifact `msg:",allownil"`
+	Templates       []*Template     `msg:",allownil"`
 	Vault           *Vault
 	Consul          *Consul
-	Secrets         []*Secret
+	Secrets         []*Secret `msg:",allownil"`
 	DispatchPayload *DispatchPayload
-	VolumeMounts    []*VolumeMount
+	VolumeMounts    []*VolumeMount `msg:",allownil"`
 	CSIPluginConfig *CSIPluginConfig
 	Identity        *WorkloadIdentity
-	Identities      []*WorkloadIdentity
-	ScalingPolicies []*ScalingPolicy
-	Actions         []*Action
+	Identities      []*WorkloadIdentity `msg:",allownil"`
+	ScalingPolicies []*ScalingPolicy    `msg:",allownil"`
+	Actions         []*Action           `msg:",allownil"`
 	Schedule        *TaskSchedule
-	Constraints     []*Constraint
-	Affinities      []*Affinity
+	Constraints     []*Constraint `msg:",allownil"`
+	Affinities      []*Affinity   `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3487,8 +3487,8 @@ func (x *TaskArtifact) Clone() *TaskArtifact {
 var _ = TaskArtifact(struct {
 	GetterSource   string
 	GetterMode     string
-	GetterOptions  map[string]string
-	GetterHeaders  map[string]string
+	GetterOptions  map[string]string `msg:",allownil"`
+	GetterHeaders  map[string]string `msg:",allownil"`
 	GetterInsecure bool
 	RelativeDest   string
 	Chown          bool
@@ -3516,9 +3516,9 @@ func (x *TaskDiff) Clone() *TaskDiff {
 var _ = TaskDiff(struct {
 	Type        string
 	Name        string
-	Fields      []*FieldDiff
-	Objects     []*ObjectDiff
-	Annotations []string
+	Fields      []*FieldDiff  `msg:",allownil"`
+	Objects     []*ObjectDiff `msg:",allownil"`
+	Annotations []string      `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3536,7 +3536,7 @@ var _ = TaskEvent(struct {
 	Type             string
 	Time             int64
 	DisplayMessage   string
-	Details          map[string]string
+	Details          map[string]string `msg:",allownil"`
 	Message          string
 	FailsTask        bool
 	RestartReason    string
@@ -3627,13 +3627,13 @@ func (x *TaskGroup) Clone() *TaskGroup {
 var _ = TaskGroup(struct {
 	Name                      string
 	Count                     int
-	Constraints               []*Constraint
-	Affinities                []*Affinity
-	Spreads                   []*Spread
-	Tasks                     []*Task
-	Services                  []*Service
-	Networks                  []*NetworkResource
-	Volumes                   map[string]*VolumeRequest
+	Constraints               []*Constraint             `msg:",allownil"`
+	Affinities                []*Affinity               `msg:",allownil"`
+	Spreads                   []*Spread                 `msg:",allownil"`
+	Tasks                     []*Task                   `msg:",allownil"`
+	Services                  []*Service                `msg:",allownil"`
+	Networks                  []*NetworkResource        `msg:",allownil"`
+	Volumes                   map[string]*VolumeRequest `msg:",allownil"`
 	RestartPolicy             *RestartPolicy
 	ReschedulePolicy          *ReschedulePolicy
 	Disconnect                *DisconnectStrategy
@@ -3642,7 +3642,7 @@ var _ = TaskGroup(struct {
 	Migrate                   *MigrateStrategy
 	Scaling                   *ScalingPolicy
 	Consul                    *Consul
-	Meta                      map[string]string
+	Meta                      map[string]string `msg:",allownil"`
 	ShutdownDelay             *time.Duration
 	MaxRunDuration            *time.Duration
 	StopAfterClientDisconnect *time.Duration
@@ -3676,10 +3676,10 @@ func (x *TaskGroupDiff) Clone() *TaskGroupDiff {
 var _ = TaskGroupDiff(struct {
 	Type    string
 	Name    string
-	Fields  []*FieldDiff
-	Objects []*ObjectDiff
-	Tasks   []*TaskDiff
-	Updates map[string]uint64
+	Fields  []*FieldDiff      `msg:",allownil"`
+	Objects []*ObjectDiff     `msg:",allownil"`
+	Tasks   []*TaskDiff       `msg:",allownil"`
+	Updates map[string]uint64 `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3737,7 +3737,7 @@ func (x *TaskResourceUsage) Clone() *TaskResourceUsage {
 var _ = TaskResourceUsage(struct {
 	Timestamp     int64
 	ResourceUsage *ResourceUsage
-	Pids          map[string]*ResourceUsage
+	Pids          map[string]*ResourceUsage `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3793,7 +3793,7 @@ var _ = TaskState(struct {
 	StartedAt   time.Time
 	FinishedAt  time.Time
 	Paused      string
-	Events      []*TaskEvent
+	Events      []*TaskEvent `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3874,7 +3874,7 @@ var _ = Usage(struct {
 	MemoryMB    int64
 	MemoryMaxMB int64
 	DiskMB      int64
-	Cores       []uint16
+	Cores       []uint16 `msg:",allownil"`
 }{})
 
 // Clone returns a deep copy; nil for nil.
@@ -3889,7 +3889,7 @@ func (x *Vault) Clone() *Vault {
 
 // Vault has changed since Clone was generated if this does not compile.
 var _ = Vault(struct {
-	Policies             []string
+	Policies             []string `msg:",allownil"`
 	Role                 string
 	Namespace            string
 	Cluster              string
@@ -3978,7 +3978,7 @@ func (x *WorkloadIdentity) Clone() *WorkloadIdentity {
 // WorkloadIdentity has changed since Clone was generated if this does not compile.
 var _ = WorkloadIdentity(struct {
 	Name         string
-	Audience     []string
+	Audience     []string `msg:",allownil"`
 	ChangeMode   string
 	ChangeSignal string
 	Env          bool
@@ -3986,5 +3986,5 @@ var _ = WorkloadIdentity(struct {
 	Filepath     string
 	ServiceName  string
 	TTL          time.Duration
-	ExtraClaims  []string
+	ExtraClaims  []string `msg:",allownil"`
 }{})

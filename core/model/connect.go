@@ -12,9 +12,9 @@ type ConsulConnect struct {
 
 // ConsulSidecarService is the mesh proxy's own service.
 type ConsulSidecarService struct {
-	Tags                   []string
+	Tags                   []string `msg:",allownil"`
 	Port                   string
-	Meta                   map[string]string
+	Meta                   map[string]string `msg:",allownil"`
 	DisableDefaultTCPCheck bool
 	Proxy                  *ConsulProxy
 }
@@ -23,10 +23,10 @@ type ConsulSidecarService struct {
 type ConsulProxy struct {
 	LocalServiceAddress string
 	LocalServicePort    int
-	Upstreams           []*ConsulUpstream
+	Upstreams           []*ConsulUpstream `msg:",allownil"`
 	Expose              *ConsulExpose
 	TransparentProxy    *ConsulTransparentProxy
-	Config              map[string]any
+	Config              map[string]any `msg:",allownil"`
 }
 
 // ConsulUpstream is a service reached through the sidecar.
@@ -42,7 +42,7 @@ type ConsulUpstream struct {
 	LocalBindSocketMode  string
 	Datacenter           string
 	MeshGateway          *ConsulMeshGateway
-	Config               map[string]any
+	Config               map[string]any `msg:",allownil"`
 }
 
 // ConsulMeshGateway selects how traffic leaves a datacenter.
@@ -52,7 +52,7 @@ type ConsulMeshGateway struct {
 
 // ConsulExpose lets HTTP paths past the proxy.
 type ConsulExpose struct {
-	Paths []*ConsulExposePath
+	Paths []*ConsulExposePath `msg:",allownil"`
 }
 
 // ConsulExposePath is one path of a ConsulExpose.
@@ -67,10 +67,10 @@ type ConsulExposePath struct {
 type ConsulTransparentProxy struct {
 	UID                  string
 	OutboundPort         uint16
-	ExcludeInboundPorts  []string
-	ExcludeOutboundPorts []uint16
-	ExcludeOutboundCIDRs []string
-	ExcludeUIDs          []string
+	ExcludeInboundPorts  []string `msg:",allownil"`
+	ExcludeOutboundPorts []uint16 `msg:",allownil"`
+	ExcludeOutboundCIDRs []string `msg:",allownil"`
+	ExcludeUIDs          []string `msg:",allownil"`
 	NoDNS                bool
 }
 
@@ -79,16 +79,16 @@ type SidecarTask struct {
 	Name          string
 	Driver        string
 	User          string
-	Config        map[string]any
-	Env           map[string]string
+	Config        map[string]any    `msg:",allownil"`
+	Env           map[string]string `msg:",allownil"`
 	Resources     *Resources
-	Meta          map[string]string
+	Meta          map[string]string `msg:",allownil"`
 	KillTimeout   *time.Duration
 	LogConfig     *LogConfig
 	ShutdownDelay *time.Duration
 	KillSignal    string
-	VolumeMounts  []*VolumeMount
-	Identities    []*WorkloadIdentity
+	VolumeMounts  []*VolumeMount      `msg:",allownil"`
+	Identities    []*WorkloadIdentity `msg:",allownil"`
 }
 
 // ConsulGateway is a mesh gateway run as a task.
@@ -103,10 +103,10 @@ type ConsulGateway struct {
 type ConsulGatewayProxy struct {
 	ConnectTimeout                  *time.Duration
 	EnvoyGatewayBindTaggedAddresses bool
-	EnvoyGatewayBindAddresses       map[string]*ConsulGatewayBindAddress
+	EnvoyGatewayBindAddresses       map[string]*ConsulGatewayBindAddress `msg:",allownil"`
 	EnvoyGatewayNoDefaultBind       bool
 	EnvoyDNSDiscoveryType           string
-	Config                          map[string]any
+	Config                          map[string]any `msg:",allownil"`
 }
 
 // ConsulGatewayBindAddress is where a gateway listens.
@@ -119,7 +119,7 @@ type ConsulGatewayBindAddress struct {
 // ConsulIngress lets traffic into the mesh.
 type ConsulIngress struct {
 	TLS       *ConsulGatewayTLS
-	Listeners []*ConsulIngressListener
+	Listeners []*ConsulIngressListener `msg:",allownil"`
 }
 
 // ConsulGatewayTLS is a gateway's TLS configuration.
@@ -127,7 +127,7 @@ type ConsulGatewayTLS struct {
 	Enabled       bool
 	TLSMinVersion string
 	TLSMaxVersion string
-	CipherSuites  []string
+	CipherSuites  []string `msg:",allownil"`
 	SDS           *ConsulGatewaySDS
 }
 
@@ -141,13 +141,13 @@ type ConsulGatewaySDS struct {
 type ConsulIngressListener struct {
 	Port     int
 	Protocol string
-	Services []*ConsulIngressService
+	Services []*ConsulIngressService `msg:",allownil"`
 }
 
 // ConsulIngressService is a service behind a listener.
 type ConsulIngressService struct {
 	Name                  string
-	Hosts                 []string
+	Hosts                 []string `msg:",allownil"`
 	TLS                   *ConsulGatewayTLS
 	RequestHeaders        *ConsulHeaderModifiers
 	ResponseHeaders       *ConsulHeaderModifiers
@@ -158,14 +158,14 @@ type ConsulIngressService struct {
 
 // ConsulHeaderModifiers change HTTP headers on their way.
 type ConsulHeaderModifiers struct {
-	Add    map[string]string
-	Set    map[string]string
-	Remove []string
+	Add    map[string]string `msg:",allownil"`
+	Set    map[string]string `msg:",allownil"`
+	Remove []string          `msg:",allownil"`
 }
 
 // ConsulTerminating lets traffic out of the mesh.
 type ConsulTerminating struct {
-	Services []*ConsulLinkedService
+	Services []*ConsulLinkedService `msg:",allownil"`
 }
 
 // ConsulLinkedService is a service outside the mesh.

@@ -24,8 +24,8 @@ type Deployment struct {
 	JobSpecModifyIndex uint64
 	JobCreateIndex     uint64
 	IsMultiregion      bool
-	TaskGroups         map[string]*DeploymentState
-	Status             string // DeploymentStatus…
+	TaskGroups         map[string]*DeploymentState `msg:",allownil"`
+	Status             string                      // DeploymentStatus…
 	StatusDescription  string
 	EvalPriority       int
 	CreateIndex        uint64
@@ -41,7 +41,7 @@ type DeploymentState struct {
 	ProgressDeadline  time.Duration
 	RequireProgressBy time.Time
 	Promoted          bool
-	PlacedCanaries    []AllocID
+	PlacedCanaries    []AllocID `msg:",allownil"`
 	DesiredCanaries   int
 	DesiredTotal      int
 	PlacedAllocs      int

@@ -40,12 +40,12 @@ type Job struct {
 	Type        string // JobType…
 	Priority    int    // 1 to 100, higher first
 	AllAtOnce   bool
-	Datacenters []string // globs
+	Datacenters []string `msg:",allownil"` // globs
 	NodePool    string
-	Constraints []*Constraint
-	Affinities  []*Affinity
-	Spreads     []*Spread
-	TaskGroups  []*TaskGroup
+	Constraints []*Constraint `msg:",allownil"`
+	Affinities  []*Affinity   `msg:",allownil"`
+	Spreads     []*Spread     `msg:",allownil"`
+	TaskGroups  []*TaskGroup  `msg:",allownil"`
 
 	// Update keeps only Stagger and MaxParallel once registered; the
 	// policy that acts is on each group.
@@ -53,10 +53,10 @@ type Job struct {
 	Periodic         *PeriodicConfig
 	ParameterizedJob *ParameterizedJobConfig
 	Multiregion      *Multiregion
-	Meta             map[string]string
+	Meta             map[string]string `msg:",allownil"`
 	UI               *JobUI
 
-	Payload                  []byte
+	Payload                  []byte `msg:",allownil"`
 	ConsulNamespace          string
 	VaultNamespace           string
 	NomadTokenID             string
@@ -79,7 +79,7 @@ type Job struct {
 // JobUI is what a web UI shows beside the job.
 type JobUI struct {
 	Description string
-	Links       []*JobUILink
+	Links       []*JobUILink `msg:",allownil"`
 }
 
 // JobUILink is one link of a JobUI.
@@ -100,22 +100,22 @@ type PeriodicConfig struct {
 	Enabled         bool
 	Spec            string
 	SpecType        string
-	Specs           []string
+	Specs           []string `msg:",allownil"`
 	ProhibitOverlap bool
 	TimeZone        string
 }
 
 // ParameterizedJobConfig makes a batch job a template for dispatched children.
 type ParameterizedJobConfig struct {
-	Payload      string // optional, required or forbidden
-	MetaRequired []string
-	MetaOptional []string
+	Payload      string   // optional, required or forbidden
+	MetaRequired []string `msg:",allownil"`
+	MetaOptional []string `msg:",allownil"`
 }
 
 // Multiregion spreads a job over regions.
 type Multiregion struct {
 	Strategy *MultiregionStrategy
-	Regions  []*MultiregionRegion
+	Regions  []*MultiregionRegion `msg:",allownil"`
 }
 
 // MultiregionStrategy orders the rollout over regions.
@@ -128,22 +128,22 @@ type MultiregionStrategy struct {
 type MultiregionRegion struct {
 	Name        string
 	Count       int
-	Datacenters []string
+	Datacenters []string `msg:",allownil"`
 	NodePool    string
-	Meta        map[string]string
+	Meta        map[string]string `msg:",allownil"`
 }
 
 // A TaskGroup is the unit that is placed together on one node.
 type TaskGroup struct {
 	Name             string
 	Count            int
-	Constraints      []*Constraint
-	Affinities       []*Affinity
-	Spreads          []*Spread
-	Tasks            []*Task
-	Services         []*Service
-	Networks         []*NetworkResource
-	Volumes          map[string]*VolumeRequest
+	Constraints      []*Constraint             `msg:",allownil"`
+	Affinities       []*Affinity               `msg:",allownil"`
+	Spreads          []*Spread                 `msg:",allownil"`
+	Tasks            []*Task                   `msg:",allownil"`
+	Services         []*Service                `msg:",allownil"`
+	Networks         []*NetworkResource        `msg:",allownil"`
+	Volumes          map[string]*VolumeRequest `msg:",allownil"`
 	RestartPolicy    *RestartPolicy
 	ReschedulePolicy *ReschedulePolicy
 	Disconnect       *DisconnectStrategy
@@ -152,7 +152,7 @@ type TaskGroup struct {
 	Migrate          *MigrateStrategy
 	Scaling          *ScalingPolicy
 	Consul           *Consul
-	Meta             map[string]string
+	Meta             map[string]string `msg:",allownil"`
 
 	ShutdownDelay             *time.Duration
 	MaxRunDuration            *time.Duration
@@ -274,7 +274,7 @@ type Affinity struct {
 type Spread struct {
 	Attribute    string
 	Weight       int8
-	SpreadTarget []*SpreadTarget
+	SpreadTarget []*SpreadTarget `msg:",allownil"`
 }
 
 // SpreadTarget is the share of one value.
@@ -299,7 +299,7 @@ type VolumeRequest struct {
 // CSIMountOptions are passed to a CSI plugin.
 type CSIMountOptions struct {
 	FSType     string
-	MountFlags []string
+	MountFlags []string `msg:",allownil"`
 }
 
 // ScalingPolicy bounds the count of a group (or a task's resource).
@@ -309,8 +309,8 @@ type ScalingPolicy struct {
 	Min         int64
 	Max         int64
 	Enabled     bool
-	Policy      map[string]any
-	Target      map[string]string
+	Policy      map[string]any    `msg:",allownil"`
+	Target      map[string]string `msg:",allownil"`
 	CreateIndex uint64
 	ModifyIndex uint64
 }
@@ -318,8 +318,8 @@ type ScalingPolicy struct {
 // JobSubmission is the source text a job was registered from.
 type JobSubmission struct {
 	Source         string
-	Format         string // hcl2 or json
-	VariableFlags  map[string]string
+	Format         string            // hcl2 or json
+	VariableFlags  map[string]string `msg:",allownil"`
 	Variables      string
 	Namespace      string
 	JobID          JobID

@@ -7,7 +7,7 @@ type JobListStub struct {
 	Name              string
 	Namespace         string
 	NodePool          string
-	Datacenters       []string
+	Datacenters       []string `msg:",allownil"`
 	Multiregion       *Multiregion
 	Type              string
 	Priority          int
@@ -28,7 +28,7 @@ type JobListStub struct {
 type JobSummary struct {
 	JobID       JobID
 	Namespace   string
-	Summary     map[string]TaskGroupSummary
+	Summary     map[string]TaskGroupSummary `msg:",allownil"`
 	Children    *JobChildrenSummary
 	CreateIndex uint64
 	ModifyIndex uint64
@@ -76,9 +76,9 @@ const (
 type JobDiff struct {
 	Type       string
 	ID         JobID
-	Fields     []*FieldDiff
-	Objects    []*ObjectDiff
-	TaskGroups []*TaskGroupDiff
+	Fields     []*FieldDiff     `msg:",allownil"`
+	Objects    []*ObjectDiff    `msg:",allownil"`
+	TaskGroups []*TaskGroupDiff `msg:",allownil"`
 }
 
 // TaskGroupDiff is the difference between two versions of a group. Updates
@@ -86,27 +86,27 @@ type JobDiff struct {
 type TaskGroupDiff struct {
 	Type    string
 	Name    string
-	Fields  []*FieldDiff
-	Objects []*ObjectDiff
-	Tasks   []*TaskDiff
-	Updates map[string]uint64
+	Fields  []*FieldDiff      `msg:",allownil"`
+	Objects []*ObjectDiff     `msg:",allownil"`
+	Tasks   []*TaskDiff       `msg:",allownil"`
+	Updates map[string]uint64 `msg:",allownil"`
 }
 
 // TaskDiff is the difference between two versions of a task.
 type TaskDiff struct {
 	Type        string
 	Name        string
-	Fields      []*FieldDiff
-	Objects     []*ObjectDiff
-	Annotations []string
+	Fields      []*FieldDiff  `msg:",allownil"`
+	Objects     []*ObjectDiff `msg:",allownil"`
+	Annotations []string      `msg:",allownil"`
 }
 
 // ObjectDiff is the difference between two versions of a block.
 type ObjectDiff struct {
 	Type    string
 	Name    string
-	Fields  []*FieldDiff
-	Objects []*ObjectDiff
+	Fields  []*FieldDiff  `msg:",allownil"`
+	Objects []*ObjectDiff `msg:",allownil"`
 }
 
 // FieldDiff is the difference between two versions of a value.
@@ -115,5 +115,5 @@ type FieldDiff struct {
 	Name        string
 	Old         string
 	New         string
-	Annotations []string
+	Annotations []string `msg:",allownil"`
 }

@@ -20,9 +20,13 @@ func (z *Action) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Command)
 	// string "Args"
 	o = append(o, 0xa4, 0x41, 0x72, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Args)))
-	for za0001 := range z.Args {
-		o = msgp.AppendString(o, z.Args[za0001])
+	if z.Args == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Args)))
+		for za0001 := range z.Args {
+			o = msgp.AppendString(o, z.Args[za0001])
+		}
 	}
 	return
 }
@@ -58,22 +62,27 @@ func (z *Action) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Args":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Args")
-				return
-			}
-			if cap(z.Args) >= int(zb0002) {
-				z.Args = (z.Args)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Args = nil
 			} else {
-				z.Args = make([]string, zb0002)
-			}
-			for za0001 := range z.Args {
-				z.Args[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Args", za0001)
+					err = msgp.WrapError(err, "Args")
 					return
+				}
+				if z.Args != nil && cap(z.Args) >= int(zb0002) {
+					z.Args = (z.Args)[:zb0002]
+				} else {
+					z.Args = make([]string, zb0002)
+				}
+				for za0001 := range z.Args {
+					z.Args[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Args", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -481,16 +490,20 @@ func (z *AllocListStub) MarshalMsg(b []byte) (o []byte, err error) {
 		o = msgp.AppendString(o, z.ClientDescription)
 		// string "TaskStates"
 		o = append(o, 0xaa, 0x54, 0x61, 0x73, 0x6b, 0x53, 0x74, 0x61, 0x74, 0x65, 0x73)
-		o = msgp.AppendMapHeader(o, uint32(len(z.TaskStates)))
-		for za0001, za0002 := range z.TaskStates {
-			o = msgp.AppendString(o, za0001)
-			if za0002 == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0002.MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "TaskStates", za0001)
-					return
+		if z.TaskStates == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendMapHeader(o, uint32(len(z.TaskStates)))
+			for za0001, za0002 := range z.TaskStates {
+				o = msgp.AppendString(o, za0001)
+				if za0002 == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0002.MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "TaskStates", za0001)
+						return
+					}
 				}
 			}
 		}
@@ -519,15 +532,19 @@ func (z *AllocListStub) MarshalMsg(b []byte) (o []byte, err error) {
 			// map header, size 2
 			// string "Events"
 			o = append(o, 0x82, 0xa6, 0x45, 0x76, 0x65, 0x6e, 0x74, 0x73)
-			o = msgp.AppendArrayHeader(o, uint32(len(z.RescheduleTracker.Events)))
-			for za0003 := range z.RescheduleTracker.Events {
-				if z.RescheduleTracker.Events[za0003] == nil {
-					o = msgp.AppendNil(o)
-				} else {
-					o, err = z.RescheduleTracker.Events[za0003].MarshalMsg(o)
-					if err != nil {
-						err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
-						return
+			if z.RescheduleTracker.Events == nil { // allownil: if nil
+				o = msgp.AppendNil(o)
+			} else {
+				o = msgp.AppendArrayHeader(o, uint32(len(z.RescheduleTracker.Events)))
+				for za0003 := range z.RescheduleTracker.Events {
+					if z.RescheduleTracker.Events[za0003] == nil {
+						o = msgp.AppendNil(o)
+					} else {
+						o, err = z.RescheduleTracker.Events[za0003].MarshalMsg(o)
+						if err != nil {
+							err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
+							return
+						}
 					}
 				}
 			}
@@ -537,9 +554,13 @@ func (z *AllocListStub) MarshalMsg(b []byte) (o []byte, err error) {
 		}
 		// string "PreemptedAllocations"
 		o = append(o, 0xb4, 0x50, 0x72, 0x65, 0x65, 0x6d, 0x70, 0x74, 0x65, 0x64, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.PreemptedAllocations)))
-		for za0004 := range z.PreemptedAllocations {
-			o = msgp.AppendString(o, string(z.PreemptedAllocations[za0004]))
+		if z.PreemptedAllocations == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.PreemptedAllocations)))
+			for za0004 := range z.PreemptedAllocations {
+				o = msgp.AppendString(o, string(z.PreemptedAllocations[za0004]))
+			}
 		}
 		// string "PreemptedByAllocation"
 		o = append(o, 0xb5, 0x50, 0x72, 0x65, 0x65, 0x6d, 0x70, 0x74, 0x65, 0x64, 0x42, 0x79, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x61, 0x74, 0x69, 0x6f, 0x6e)
@@ -702,43 +723,48 @@ func (z *AllocListStub) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "TaskStates":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskStates")
-				return
-			}
-			if z.TaskStates == nil {
-				z.TaskStates = make(map[string]*TaskState, zb0006)
-			} else if len(z.TaskStates) > 0 {
-				clear(z.TaskStates)
-			}
-			for zb0006 > 0 {
-				var za0002 *TaskState
-				zb0006--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaskStates = nil
+			} else {
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TaskStates")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(TaskState)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "TaskStates", za0001)
-						return
-					}
+				if z.TaskStates == nil {
+					z.TaskStates = make(map[string]*TaskState, zb0006)
+				} else if len(z.TaskStates) > 0 {
+					clear(z.TaskStates)
 				}
-				z.TaskStates[za0001] = za0002
+				for zb0006 > 0 {
+					var za0002 *TaskState
+					zb0006--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaskStates")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(TaskState)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "TaskStates", za0001)
+							return
+						}
+					}
+					z.TaskStates[za0001] = za0002
+				}
 			}
 		case "DeploymentStatus":
 			if msgp.IsNil(bts) {
@@ -803,32 +829,37 @@ func (z *AllocListStub) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 					switch msgp.UnsafeString(field) {
 					case "Events":
-						var zb0010 uint32
-						zb0010, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "RescheduleTracker", "Events")
-							return
-						}
-						if cap(z.RescheduleTracker.Events) >= int(zb0010) {
-							z.RescheduleTracker.Events = (z.RescheduleTracker.Events)[:zb0010]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.RescheduleTracker.Events = nil
 						} else {
-							z.RescheduleTracker.Events = make([]*RescheduleEvent, zb0010)
-						}
-						for za0003 := range z.RescheduleTracker.Events {
-							if msgp.IsNil(bts) {
-								bts, err = msgp.ReadNilBytes(bts)
-								if err != nil {
-									return
-								}
-								z.RescheduleTracker.Events[za0003] = nil
+							var zb0010 uint32
+							zb0010, bts, err = msgp.ReadArrayHeaderBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "RescheduleTracker", "Events")
+								return
+							}
+							if z.RescheduleTracker.Events != nil && cap(z.RescheduleTracker.Events) >= int(zb0010) {
+								z.RescheduleTracker.Events = (z.RescheduleTracker.Events)[:zb0010]
 							} else {
-								if z.RescheduleTracker.Events[za0003] == nil {
-									z.RescheduleTracker.Events[za0003] = new(RescheduleEvent)
-								}
-								bts, err = z.RescheduleTracker.Events[za0003].UnmarshalMsg(bts)
-								if err != nil {
-									err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
-									return
+								z.RescheduleTracker.Events = make([]*RescheduleEvent, zb0010)
+							}
+							for za0003 := range z.RescheduleTracker.Events {
+								if msgp.IsNil(bts) {
+									bts, err = msgp.ReadNilBytes(bts)
+									if err != nil {
+										return
+									}
+									z.RescheduleTracker.Events[za0003] = nil
+								} else {
+									if z.RescheduleTracker.Events[za0003] == nil {
+										z.RescheduleTracker.Events[za0003] = new(RescheduleEvent)
+									}
+									bts, err = z.RescheduleTracker.Events[za0003].UnmarshalMsg(bts)
+									if err != nil {
+										err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
+										return
+									}
 								}
 							}
 						}
@@ -848,26 +879,31 @@ func (z *AllocListStub) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "PreemptedAllocations":
-			var zb0011 uint32
-			zb0011, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "PreemptedAllocations")
-				return
-			}
-			if cap(z.PreemptedAllocations) >= int(zb0011) {
-				z.PreemptedAllocations = (z.PreemptedAllocations)[:zb0011]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.PreemptedAllocations = nil
 			} else {
-				z.PreemptedAllocations = make([]AllocID, zb0011)
-			}
-			for za0004 := range z.PreemptedAllocations {
-				{
-					var zb0012 string
-					zb0012, bts, err = msgp.ReadStringBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "PreemptedAllocations", za0004)
-						return
+				var zb0011 uint32
+				zb0011, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "PreemptedAllocations")
+					return
+				}
+				if z.PreemptedAllocations != nil && cap(z.PreemptedAllocations) >= int(zb0011) {
+					z.PreemptedAllocations = (z.PreemptedAllocations)[:zb0011]
+				} else {
+					z.PreemptedAllocations = make([]AllocID, zb0011)
+				}
+				for za0004 := range z.PreemptedAllocations {
+					{
+						var zb0012 string
+						zb0012, bts, err = msgp.ReadStringBytes(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "PreemptedAllocations", za0004)
+							return
+						}
+						z.PreemptedAllocations[za0004] = AllocID(zb0012)
 					}
-					z.PreemptedAllocations[za0004] = AllocID(zb0012)
 				}
 			}
 		case "PreemptedByAllocation":
@@ -982,81 +1018,117 @@ func (z *AllocMetric) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.NodePool)
 	// string "NodesAvailable"
 	o = append(o, 0xae, 0x4e, 0x6f, 0x64, 0x65, 0x73, 0x41, 0x76, 0x61, 0x69, 0x6c, 0x61, 0x62, 0x6c, 0x65)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodesAvailable)))
-	for za0001, za0002 := range z.NodesAvailable {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendInt(o, za0002)
+	if z.NodesAvailable == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodesAvailable)))
+		for za0001, za0002 := range z.NodesAvailable {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendInt(o, za0002)
+		}
 	}
 	// string "ClassFiltered"
 	o = append(o, 0xad, 0x43, 0x6c, 0x61, 0x73, 0x73, 0x46, 0x69, 0x6c, 0x74, 0x65, 0x72, 0x65, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.ClassFiltered)))
-	for za0003, za0004 := range z.ClassFiltered {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendInt(o, za0004)
+	if z.ClassFiltered == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.ClassFiltered)))
+		for za0003, za0004 := range z.ClassFiltered {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendInt(o, za0004)
+		}
 	}
 	// string "ConstraintFiltered"
 	o = append(o, 0xb2, 0x43, 0x6f, 0x6e, 0x73, 0x74, 0x72, 0x61, 0x69, 0x6e, 0x74, 0x46, 0x69, 0x6c, 0x74, 0x65, 0x72, 0x65, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.ConstraintFiltered)))
-	for za0005, za0006 := range z.ConstraintFiltered {
-		o = msgp.AppendString(o, za0005)
-		o = msgp.AppendInt(o, za0006)
+	if z.ConstraintFiltered == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.ConstraintFiltered)))
+		for za0005, za0006 := range z.ConstraintFiltered {
+			o = msgp.AppendString(o, za0005)
+			o = msgp.AppendInt(o, za0006)
+		}
 	}
 	// string "NodesExhausted"
 	o = append(o, 0xae, 0x4e, 0x6f, 0x64, 0x65, 0x73, 0x45, 0x78, 0x68, 0x61, 0x75, 0x73, 0x74, 0x65, 0x64)
 	o = msgp.AppendInt(o, z.NodesExhausted)
 	// string "ClassExhausted"
 	o = append(o, 0xae, 0x43, 0x6c, 0x61, 0x73, 0x73, 0x45, 0x78, 0x68, 0x61, 0x75, 0x73, 0x74, 0x65, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.ClassExhausted)))
-	for za0007, za0008 := range z.ClassExhausted {
-		o = msgp.AppendString(o, za0007)
-		o = msgp.AppendInt(o, za0008)
+	if z.ClassExhausted == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.ClassExhausted)))
+		for za0007, za0008 := range z.ClassExhausted {
+			o = msgp.AppendString(o, za0007)
+			o = msgp.AppendInt(o, za0008)
+		}
 	}
 	// string "DimensionExhausted"
 	o = append(o, 0xb2, 0x44, 0x69, 0x6d, 0x65, 0x6e, 0x73, 0x69, 0x6f, 0x6e, 0x45, 0x78, 0x68, 0x61, 0x75, 0x73, 0x74, 0x65, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.DimensionExhausted)))
-	for za0009, za0010 := range z.DimensionExhausted {
-		o = msgp.AppendString(o, za0009)
-		o = msgp.AppendInt(o, za0010)
+	if z.DimensionExhausted == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.DimensionExhausted)))
+		for za0009, za0010 := range z.DimensionExhausted {
+			o = msgp.AppendString(o, za0009)
+			o = msgp.AppendInt(o, za0010)
+		}
 	}
 	// string "QuotaExhausted"
 	o = append(o, 0xae, 0x51, 0x75, 0x6f, 0x74, 0x61, 0x45, 0x78, 0x68, 0x61, 0x75, 0x73, 0x74, 0x65, 0x64)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.QuotaExhausted)))
-	for za0011 := range z.QuotaExhausted {
-		o = msgp.AppendString(o, z.QuotaExhausted[za0011])
+	if z.QuotaExhausted == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.QuotaExhausted)))
+		for za0011 := range z.QuotaExhausted {
+			o = msgp.AppendString(o, z.QuotaExhausted[za0011])
+		}
 	}
 	// string "ResourcesExhausted"
 	o = append(o, 0xb2, 0x52, 0x65, 0x73, 0x6f, 0x75, 0x72, 0x63, 0x65, 0x73, 0x45, 0x78, 0x68, 0x61, 0x75, 0x73, 0x74, 0x65, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.ResourcesExhausted)))
-	for za0012, za0013 := range z.ResourcesExhausted {
-		o = msgp.AppendString(o, za0012)
-		if za0013 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0013.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "ResourcesExhausted", za0012)
-				return
+	if z.ResourcesExhausted == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.ResourcesExhausted)))
+		for za0012, za0013 := range z.ResourcesExhausted {
+			o = msgp.AppendString(o, za0012)
+			if za0013 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0013.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "ResourcesExhausted", za0012)
+					return
+				}
 			}
 		}
 	}
 	// string "Scores"
 	o = append(o, 0xa6, 0x53, 0x63, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Scores)))
-	for za0014, za0015 := range z.Scores {
-		o = msgp.AppendString(o, za0014)
-		o = msgp.AppendFloat64(o, za0015)
+	if z.Scores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Scores)))
+		for za0014, za0015 := range z.Scores {
+			o = msgp.AppendString(o, za0014)
+			o = msgp.AppendFloat64(o, za0015)
+		}
 	}
 	// string "ScoreMetaData"
 	o = append(o, 0xad, 0x53, 0x63, 0x6f, 0x72, 0x65, 0x4d, 0x65, 0x74, 0x61, 0x44, 0x61, 0x74, 0x61)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ScoreMetaData)))
-	for za0016 := range z.ScoreMetaData {
-		if z.ScoreMetaData[za0016] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.ScoreMetaData[za0016].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "ScoreMetaData", za0016)
-				return
+	if z.ScoreMetaData == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ScoreMetaData)))
+		for za0016 := range z.ScoreMetaData {
+			if z.ScoreMetaData[za0016] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.ScoreMetaData[za0016].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "ScoreMetaData", za0016)
+					return
+				}
 			}
 		}
 	}
@@ -1112,88 +1184,103 @@ func (z *AllocMetric) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "NodesAvailable":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodesAvailable")
-				return
-			}
-			if z.NodesAvailable == nil {
-				z.NodesAvailable = make(map[string]int, zb0002)
-			} else if len(z.NodesAvailable) > 0 {
-				clear(z.NodesAvailable)
-			}
-			for zb0002 > 0 {
-				var za0002 int
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodesAvailable = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodesAvailable")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodesAvailable", za0001)
-					return
+				if z.NodesAvailable == nil {
+					z.NodesAvailable = make(map[string]int, zb0002)
+				} else if len(z.NodesAvailable) > 0 {
+					clear(z.NodesAvailable)
 				}
-				z.NodesAvailable[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 int
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodesAvailable")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodesAvailable", za0001)
+						return
+					}
+					z.NodesAvailable[za0001] = za0002
+				}
 			}
 		case "ClassFiltered":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ClassFiltered")
-				return
-			}
-			if z.ClassFiltered == nil {
-				z.ClassFiltered = make(map[string]int, zb0003)
-			} else if len(z.ClassFiltered) > 0 {
-				clear(z.ClassFiltered)
-			}
-			for zb0003 > 0 {
-				var za0004 int
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ClassFiltered = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "ClassFiltered")
 					return
 				}
-				za0004, bts, err = msgp.ReadIntBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "ClassFiltered", za0003)
-					return
+				if z.ClassFiltered == nil {
+					z.ClassFiltered = make(map[string]int, zb0003)
+				} else if len(z.ClassFiltered) > 0 {
+					clear(z.ClassFiltered)
 				}
-				z.ClassFiltered[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 int
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ClassFiltered")
+						return
+					}
+					za0004, bts, err = msgp.ReadIntBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ClassFiltered", za0003)
+						return
+					}
+					z.ClassFiltered[za0003] = za0004
+				}
 			}
 		case "ConstraintFiltered":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ConstraintFiltered")
-				return
-			}
-			if z.ConstraintFiltered == nil {
-				z.ConstraintFiltered = make(map[string]int, zb0004)
-			} else if len(z.ConstraintFiltered) > 0 {
-				clear(z.ConstraintFiltered)
-			}
-			for zb0004 > 0 {
-				var za0006 int
-				zb0004--
-				var za0005 string
-				za0005, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ConstraintFiltered = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "ConstraintFiltered")
 					return
 				}
-				za0006, bts, err = msgp.ReadIntBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "ConstraintFiltered", za0005)
-					return
+				if z.ConstraintFiltered == nil {
+					z.ConstraintFiltered = make(map[string]int, zb0004)
+				} else if len(z.ConstraintFiltered) > 0 {
+					clear(z.ConstraintFiltered)
 				}
-				z.ConstraintFiltered[za0005] = za0006
+				for zb0004 > 0 {
+					var za0006 int
+					zb0004--
+					var za0005 string
+					za0005, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ConstraintFiltered")
+						return
+					}
+					za0006, bts, err = msgp.ReadIntBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ConstraintFiltered", za0005)
+						return
+					}
+					z.ConstraintFiltered[za0005] = za0006
+				}
 			}
 		case "NodesExhausted":
 			z.NodesExhausted, bts, err = msgp.ReadIntBytes(bts)
@@ -1202,174 +1289,204 @@ func (z *AllocMetric) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ClassExhausted":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ClassExhausted")
-				return
-			}
-			if z.ClassExhausted == nil {
-				z.ClassExhausted = make(map[string]int, zb0005)
-			} else if len(z.ClassExhausted) > 0 {
-				clear(z.ClassExhausted)
-			}
-			for zb0005 > 0 {
-				var za0008 int
-				zb0005--
-				var za0007 string
-				za0007, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ClassExhausted = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "ClassExhausted")
 					return
 				}
-				za0008, bts, err = msgp.ReadIntBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "ClassExhausted", za0007)
-					return
+				if z.ClassExhausted == nil {
+					z.ClassExhausted = make(map[string]int, zb0005)
+				} else if len(z.ClassExhausted) > 0 {
+					clear(z.ClassExhausted)
 				}
-				z.ClassExhausted[za0007] = za0008
+				for zb0005 > 0 {
+					var za0008 int
+					zb0005--
+					var za0007 string
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ClassExhausted")
+						return
+					}
+					za0008, bts, err = msgp.ReadIntBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ClassExhausted", za0007)
+						return
+					}
+					z.ClassExhausted[za0007] = za0008
+				}
 			}
 		case "DimensionExhausted":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DimensionExhausted")
-				return
-			}
-			if z.DimensionExhausted == nil {
-				z.DimensionExhausted = make(map[string]int, zb0006)
-			} else if len(z.DimensionExhausted) > 0 {
-				clear(z.DimensionExhausted)
-			}
-			for zb0006 > 0 {
-				var za0010 int
-				zb0006--
-				var za0009 string
-				za0009, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DimensionExhausted = nil
+			} else {
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "DimensionExhausted")
 					return
 				}
-				za0010, bts, err = msgp.ReadIntBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "DimensionExhausted", za0009)
-					return
+				if z.DimensionExhausted == nil {
+					z.DimensionExhausted = make(map[string]int, zb0006)
+				} else if len(z.DimensionExhausted) > 0 {
+					clear(z.DimensionExhausted)
 				}
-				z.DimensionExhausted[za0009] = za0010
+				for zb0006 > 0 {
+					var za0010 int
+					zb0006--
+					var za0009 string
+					za0009, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "DimensionExhausted")
+						return
+					}
+					za0010, bts, err = msgp.ReadIntBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "DimensionExhausted", za0009)
+						return
+					}
+					z.DimensionExhausted[za0009] = za0010
+				}
 			}
 		case "QuotaExhausted":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "QuotaExhausted")
-				return
-			}
-			if cap(z.QuotaExhausted) >= int(zb0007) {
-				z.QuotaExhausted = (z.QuotaExhausted)[:zb0007]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.QuotaExhausted = nil
 			} else {
-				z.QuotaExhausted = make([]string, zb0007)
-			}
-			for za0011 := range z.QuotaExhausted {
-				z.QuotaExhausted[za0011], bts, err = msgp.ReadStringBytes(bts)
+				var zb0007 uint32
+				zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "QuotaExhausted", za0011)
+					err = msgp.WrapError(err, "QuotaExhausted")
 					return
+				}
+				if z.QuotaExhausted != nil && cap(z.QuotaExhausted) >= int(zb0007) {
+					z.QuotaExhausted = (z.QuotaExhausted)[:zb0007]
+				} else {
+					z.QuotaExhausted = make([]string, zb0007)
+				}
+				for za0011 := range z.QuotaExhausted {
+					z.QuotaExhausted[za0011], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "QuotaExhausted", za0011)
+						return
+					}
 				}
 			}
 		case "ResourcesExhausted":
-			var zb0008 uint32
-			zb0008, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ResourcesExhausted")
-				return
-			}
-			if z.ResourcesExhausted == nil {
-				z.ResourcesExhausted = make(map[string]*Resources, zb0008)
-			} else if len(z.ResourcesExhausted) > 0 {
-				clear(z.ResourcesExhausted)
-			}
-			for zb0008 > 0 {
-				var za0013 *Resources
-				zb0008--
-				var za0012 string
-				za0012, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ResourcesExhausted = nil
+			} else {
+				var zb0008 uint32
+				zb0008, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "ResourcesExhausted")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0013 = nil
-				} else {
-					if za0013 == nil {
-						za0013 = new(Resources)
-					}
-					bts, err = za0013.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "ResourcesExhausted", za0012)
-						return
-					}
+				if z.ResourcesExhausted == nil {
+					z.ResourcesExhausted = make(map[string]*Resources, zb0008)
+				} else if len(z.ResourcesExhausted) > 0 {
+					clear(z.ResourcesExhausted)
 				}
-				z.ResourcesExhausted[za0012] = za0013
+				for zb0008 > 0 {
+					var za0013 *Resources
+					zb0008--
+					var za0012 string
+					za0012, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ResourcesExhausted")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0013 = nil
+					} else {
+						if za0013 == nil {
+							za0013 = new(Resources)
+						}
+						bts, err = za0013.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "ResourcesExhausted", za0012)
+							return
+						}
+					}
+					z.ResourcesExhausted[za0012] = za0013
+				}
 			}
 		case "Scores":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Scores")
-				return
-			}
-			if z.Scores == nil {
-				z.Scores = make(map[string]float64, zb0009)
-			} else if len(z.Scores) > 0 {
-				clear(z.Scores)
-			}
-			for zb0009 > 0 {
-				var za0015 float64
-				zb0009--
-				var za0014 string
-				za0014, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Scores = nil
+			} else {
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Scores")
 					return
 				}
-				za0015, bts, err = msgp.ReadFloat64Bytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Scores", za0014)
-					return
+				if z.Scores == nil {
+					z.Scores = make(map[string]float64, zb0009)
+				} else if len(z.Scores) > 0 {
+					clear(z.Scores)
 				}
-				z.Scores[za0014] = za0015
+				for zb0009 > 0 {
+					var za0015 float64
+					zb0009--
+					var za0014 string
+					za0014, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Scores")
+						return
+					}
+					za0015, bts, err = msgp.ReadFloat64Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Scores", za0014)
+						return
+					}
+					z.Scores[za0014] = za0015
+				}
 			}
 		case "ScoreMetaData":
-			var zb0010 uint32
-			zb0010, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ScoreMetaData")
-				return
-			}
-			if cap(z.ScoreMetaData) >= int(zb0010) {
-				z.ScoreMetaData = (z.ScoreMetaData)[:zb0010]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ScoreMetaData = nil
 			} else {
-				z.ScoreMetaData = make([]*NodeScoreMeta, zb0010)
-			}
-			for za0016 := range z.ScoreMetaData {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.ScoreMetaData[za0016] = nil
+				var zb0010 uint32
+				zb0010, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "ScoreMetaData")
+					return
+				}
+				if z.ScoreMetaData != nil && cap(z.ScoreMetaData) >= int(zb0010) {
+					z.ScoreMetaData = (z.ScoreMetaData)[:zb0010]
 				} else {
-					if z.ScoreMetaData[za0016] == nil {
-						z.ScoreMetaData[za0016] = new(NodeScoreMeta)
-					}
-					bts, err = z.ScoreMetaData[za0016].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "ScoreMetaData", za0016)
-						return
+					z.ScoreMetaData = make([]*NodeScoreMeta, zb0010)
+				}
+				for za0016 := range z.ScoreMetaData {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.ScoreMetaData[za0016] = nil
+					} else {
+						if z.ScoreMetaData[za0016] == nil {
+							z.ScoreMetaData[za0016] = new(NodeScoreMeta)
+						}
+						bts, err = z.ScoreMetaData[za0016].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "ScoreMetaData", za0016)
+							return
+						}
 					}
 				}
 			}
@@ -1592,16 +1709,20 @@ func (z *AllocResourceUsage) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Tasks"
 	o = append(o, 0xa5, 0x54, 0x61, 0x73, 0x6b, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Tasks)))
-	for za0001, za0002 := range z.Tasks {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks", za0001)
-				return
+	if z.Tasks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Tasks)))
+		for za0001, za0002 := range z.Tasks {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Tasks", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -1650,43 +1771,48 @@ func (z *AllocResourceUsage) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Tasks":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks")
-				return
-			}
-			if z.Tasks == nil {
-				z.Tasks = make(map[string]*TaskResourceUsage, zb0002)
-			} else if len(z.Tasks) > 0 {
-				clear(z.Tasks)
-			}
-			for zb0002 > 0 {
-				var za0002 *TaskResourceUsage
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tasks = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Tasks")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(TaskResourceUsage)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Tasks", za0001)
-						return
-					}
+				if z.Tasks == nil {
+					z.Tasks = make(map[string]*TaskResourceUsage, zb0002)
+				} else if len(z.Tasks) > 0 {
+					clear(z.Tasks)
 				}
-				z.Tasks[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 *TaskResourceUsage
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tasks")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(TaskResourceUsage)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Tasks", za0001)
+							return
+						}
+					}
+					z.Tasks[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -1793,9 +1919,13 @@ func (z *AllocatedCPU) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.CpuShares)
 	// string "ReservedCores"
 	o = append(o, 0xad, 0x52, 0x65, 0x73, 0x65, 0x72, 0x76, 0x65, 0x64, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ReservedCores)))
-	for za0001 := range z.ReservedCores {
-		o = msgp.AppendUint16(o, z.ReservedCores[za0001])
+	if z.ReservedCores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ReservedCores)))
+		for za0001 := range z.ReservedCores {
+			o = msgp.AppendUint16(o, z.ReservedCores[za0001])
+		}
 	}
 	return
 }
@@ -1825,22 +1955,27 @@ func (z *AllocatedCPU) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ReservedCores":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ReservedCores")
-				return
-			}
-			if cap(z.ReservedCores) >= int(zb0002) {
-				z.ReservedCores = (z.ReservedCores)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ReservedCores = nil
 			} else {
-				z.ReservedCores = make([]uint16, zb0002)
-			}
-			for za0001 := range z.ReservedCores {
-				z.ReservedCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ReservedCores", za0001)
+					err = msgp.WrapError(err, "ReservedCores")
 					return
+				}
+				if z.ReservedCores != nil && cap(z.ReservedCores) >= int(zb0002) {
+					z.ReservedCores = (z.ReservedCores)[:zb0002]
+				} else {
+					z.ReservedCores = make([]uint16, zb0002)
+				}
+				for za0001 := range z.ReservedCores {
+					z.ReservedCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ReservedCores", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -1876,9 +2011,13 @@ func (z *AllocatedDevice) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "DeviceIDs"
 	o = append(o, 0xa9, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x49, 0x44, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DeviceIDs)))
-	for za0001 := range z.DeviceIDs {
-		o = msgp.AppendString(o, z.DeviceIDs[za0001])
+	if z.DeviceIDs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DeviceIDs)))
+		for za0001 := range z.DeviceIDs {
+			o = msgp.AppendString(o, z.DeviceIDs[za0001])
+		}
 	}
 	return
 }
@@ -1920,22 +2059,27 @@ func (z *AllocatedDevice) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "DeviceIDs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DeviceIDs")
-				return
-			}
-			if cap(z.DeviceIDs) >= int(zb0002) {
-				z.DeviceIDs = (z.DeviceIDs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DeviceIDs = nil
 			} else {
-				z.DeviceIDs = make([]string, zb0002)
-			}
-			for za0001 := range z.DeviceIDs {
-				z.DeviceIDs[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "DeviceIDs", za0001)
+					err = msgp.WrapError(err, "DeviceIDs")
 					return
+				}
+				if z.DeviceIDs != nil && cap(z.DeviceIDs) >= int(zb0002) {
+					z.DeviceIDs = (z.DeviceIDs)[:zb0002]
+				} else {
+					z.DeviceIDs = make([]string, zb0002)
+				}
+				for za0001 := range z.DeviceIDs {
+					z.DeviceIDs[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "DeviceIDs", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -2026,34 +2170,42 @@ func (z *AllocatedResources) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 3
 	// string "Tasks"
 	o = append(o, 0x83, 0xa5, 0x54, 0x61, 0x73, 0x6b, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Tasks)))
-	for za0001, za0002 := range z.Tasks {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks", za0001)
-				return
+	if z.Tasks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Tasks)))
+		for za0001, za0002 := range z.Tasks {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Tasks", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "TaskLifecycles"
 	o = append(o, 0xae, 0x54, 0x61, 0x73, 0x6b, 0x4c, 0x69, 0x66, 0x65, 0x63, 0x79, 0x63, 0x6c, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.TaskLifecycles)))
-	for za0003, za0004 := range z.TaskLifecycles {
-		o = msgp.AppendString(o, za0003)
-		if za0004 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 2
-			// string "Hook"
-			o = append(o, 0x82, 0xa4, 0x48, 0x6f, 0x6f, 0x6b)
-			o = msgp.AppendString(o, za0004.Hook)
-			// string "Sidecar"
-			o = append(o, 0xa7, 0x53, 0x69, 0x64, 0x65, 0x63, 0x61, 0x72)
-			o = msgp.AppendBool(o, za0004.Sidecar)
+	if z.TaskLifecycles == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.TaskLifecycles)))
+		for za0003, za0004 := range z.TaskLifecycles {
+			o = msgp.AppendString(o, za0003)
+			if za0004 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 2
+				// string "Hook"
+				o = append(o, 0x82, 0xa4, 0x48, 0x6f, 0x6f, 0x6b)
+				o = msgp.AppendString(o, za0004.Hook)
+				// string "Sidecar"
+				o = append(o, 0xa7, 0x53, 0x69, 0x64, 0x65, 0x63, 0x61, 0x72)
+				o = msgp.AppendBool(o, za0004.Sidecar)
+			}
 		}
 	}
 	// string "Shared"
@@ -2085,111 +2237,121 @@ func (z *AllocatedResources) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Tasks":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks")
-				return
-			}
-			if z.Tasks == nil {
-				z.Tasks = make(map[string]*AllocatedTaskResources, zb0002)
-			} else if len(z.Tasks) > 0 {
-				clear(z.Tasks)
-			}
-			for zb0002 > 0 {
-				var za0002 *AllocatedTaskResources
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tasks = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Tasks")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(AllocatedTaskResources)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Tasks", za0001)
-						return
-					}
+				if z.Tasks == nil {
+					z.Tasks = make(map[string]*AllocatedTaskResources, zb0002)
+				} else if len(z.Tasks) > 0 {
+					clear(z.Tasks)
 				}
-				z.Tasks[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 *AllocatedTaskResources
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tasks")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(AllocatedTaskResources)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Tasks", za0001)
+							return
+						}
+					}
+					z.Tasks[za0001] = za0002
+				}
 			}
 		case "TaskLifecycles":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskLifecycles")
-				return
-			}
-			if z.TaskLifecycles == nil {
-				z.TaskLifecycles = make(map[string]*TaskLifecycle, zb0003)
-			} else if len(z.TaskLifecycles) > 0 {
-				clear(z.TaskLifecycles)
-			}
-			for zb0003 > 0 {
-				var za0004 *TaskLifecycle
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaskLifecycles = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TaskLifecycles")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
+				if z.TaskLifecycles == nil {
+					z.TaskLifecycles = make(map[string]*TaskLifecycle, zb0003)
+				} else if len(z.TaskLifecycles) > 0 {
+					clear(z.TaskLifecycles)
+				}
+				for zb0003 > 0 {
+					var za0004 *TaskLifecycle
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
 					if err != nil {
+						err = msgp.WrapError(err, "TaskLifecycles")
 						return
 					}
-					za0004 = nil
-				} else {
-					if za0004 == nil {
-						za0004 = new(TaskLifecycle)
-					}
-					var zb0004 uint32
-					zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "TaskLifecycles", za0003)
-						return
-					}
-					for zb0004 > 0 {
-						zb0004--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0004 = nil
+					} else {
+						if za0004 == nil {
+							za0004 = new(TaskLifecycle)
+						}
+						var zb0004 uint32
+						zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "TaskLifecycles", za0003)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "Hook":
-							za0004.Hook, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "TaskLifecycles", za0003, "Hook")
-								return
-							}
-						case "Sidecar":
-							za0004.Sidecar, bts, err = msgp.ReadBoolBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "TaskLifecycles", za0003, "Sidecar")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0004 > 0 {
+							zb0004--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "TaskLifecycles", za0003)
 								return
 							}
+							switch msgp.UnsafeString(field) {
+							case "Hook":
+								za0004.Hook, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "TaskLifecycles", za0003, "Hook")
+									return
+								}
+							case "Sidecar":
+								za0004.Sidecar, bts, err = msgp.ReadBoolBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "TaskLifecycles", za0003, "Sidecar")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "TaskLifecycles", za0003)
+									return
+								}
+							}
 						}
 					}
+					z.TaskLifecycles[za0003] = za0004
 				}
-				z.TaskLifecycles[za0003] = za0004
 			}
 		case "Shared":
 			bts, err = z.Shared.UnmarshalMsg(bts)
@@ -2408,9 +2570,13 @@ func (z *AllocatedTaskResources) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.Cpu.CpuShares)
 	// string "ReservedCores"
 	o = append(o, 0xad, 0x52, 0x65, 0x73, 0x65, 0x72, 0x76, 0x65, 0x64, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Cpu.ReservedCores)))
-	for za0001 := range z.Cpu.ReservedCores {
-		o = msgp.AppendUint16(o, z.Cpu.ReservedCores[za0001])
+	if z.Cpu.ReservedCores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Cpu.ReservedCores)))
+		for za0001 := range z.Cpu.ReservedCores {
+			o = msgp.AppendUint16(o, z.Cpu.ReservedCores[za0001])
+		}
 	}
 	// string "Memory"
 	o = append(o, 0xa6, 0x4d, 0x65, 0x6d, 0x6f, 0x72, 0x79)
@@ -2423,29 +2589,37 @@ func (z *AllocatedTaskResources) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.Memory.MemoryMaxMB)
 	// string "Networks"
 	o = append(o, 0xa8, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
-	for za0002 := range z.Networks {
-		if z.Networks[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Networks[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks", za0002)
-				return
+	if z.Networks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
+		for za0002 := range z.Networks {
+			if z.Networks[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Networks[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "Devices"
 	o = append(o, 0xa7, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
-	for za0003 := range z.Devices {
-		if z.Devices[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Devices[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices", za0003)
-				return
+	if z.Devices == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
+		for za0003 := range z.Devices {
+			if z.Devices[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Devices[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Devices", za0003)
+					return
+				}
 			}
 		}
 	}
@@ -2492,22 +2666,27 @@ func (z *AllocatedTaskResources) UnmarshalMsg(bts []byte) (o []byte, err error) 
 						return
 					}
 				case "ReservedCores":
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Cpu", "ReservedCores")
-						return
-					}
-					if cap(z.Cpu.ReservedCores) >= int(zb0003) {
-						z.Cpu.ReservedCores = (z.Cpu.ReservedCores)[:zb0003]
+					if msgp.IsNil(bts) {
+						bts = bts[1:]
+						z.Cpu.ReservedCores = nil
 					} else {
-						z.Cpu.ReservedCores = make([]uint16, zb0003)
-					}
-					for za0001 := range z.Cpu.ReservedCores {
-						z.Cpu.ReservedCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 						if err != nil {
-							err = msgp.WrapError(err, "Cpu", "ReservedCores", za0001)
+							err = msgp.WrapError(err, "Cpu", "ReservedCores")
 							return
+						}
+						if z.Cpu.ReservedCores != nil && cap(z.Cpu.ReservedCores) >= int(zb0003) {
+							z.Cpu.ReservedCores = (z.Cpu.ReservedCores)[:zb0003]
+						} else {
+							z.Cpu.ReservedCores = make([]uint16, zb0003)
+						}
+						for za0001 := range z.Cpu.ReservedCores {
+							z.Cpu.ReservedCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Cpu", "ReservedCores", za0001)
+								return
+							}
 						}
 					}
 				default:
@@ -2554,62 +2733,72 @@ func (z *AllocatedTaskResources) UnmarshalMsg(bts []byte) (o []byte, err error) 
 				}
 			}
 		case "Networks":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks")
-				return
-			}
-			if cap(z.Networks) >= int(zb0005) {
-				z.Networks = (z.Networks)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Networks = nil
 			} else {
-				z.Networks = make([]*NetworkResource, zb0005)
-			}
-			for za0002 := range z.Networks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Networks[za0002] = nil
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks")
+					return
+				}
+				if z.Networks != nil && cap(z.Networks) >= int(zb0005) {
+					z.Networks = (z.Networks)[:zb0005]
 				} else {
-					if z.Networks[za0002] == nil {
-						z.Networks[za0002] = new(NetworkResource)
-					}
-					bts, err = z.Networks[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Networks", za0002)
-						return
+					z.Networks = make([]*NetworkResource, zb0005)
+				}
+				for za0002 := range z.Networks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Networks[za0002] = nil
+					} else {
+						if z.Networks[za0002] == nil {
+							z.Networks[za0002] = new(NetworkResource)
+						}
+						bts, err = z.Networks[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Networks", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "Devices":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices")
-				return
-			}
-			if cap(z.Devices) >= int(zb0006) {
-				z.Devices = (z.Devices)[:zb0006]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Devices = nil
 			} else {
-				z.Devices = make([]*AllocatedDevice, zb0006)
-			}
-			for za0003 := range z.Devices {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Devices[za0003] = nil
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Devices")
+					return
+				}
+				if z.Devices != nil && cap(z.Devices) >= int(zb0006) {
+					z.Devices = (z.Devices)[:zb0006]
 				} else {
-					if z.Devices[za0003] == nil {
-						z.Devices[za0003] = new(AllocatedDevice)
-					}
-					bts, err = z.Devices[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Devices", za0003)
-						return
+					z.Devices = make([]*AllocatedDevice, zb0006)
+				}
+				for za0003 := range z.Devices {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Devices[za0003] = nil
+					} else {
+						if z.Devices[za0003] == nil {
+							z.Devices[za0003] = new(AllocatedDevice)
+						}
+						bts, err = z.Devices[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Devices", za0003)
+							return
+						}
 					}
 				}
 			}
@@ -2841,15 +3030,19 @@ func (z *Allocation) MarshalMsg(b []byte) (o []byte, err error) {
 				// map header, size 2
 				// string "Events"
 				o = append(o, 0x82, 0xa6, 0x45, 0x76, 0x65, 0x6e, 0x74, 0x73)
-				o = msgp.AppendArrayHeader(o, uint32(len(z.RescheduleTracker.Events)))
-				for za0003 := range z.RescheduleTracker.Events {
-					if z.RescheduleTracker.Events[za0003] == nil {
-						o = msgp.AppendNil(o)
-					} else {
-						o, err = z.RescheduleTracker.Events[za0003].MarshalMsg(o)
-						if err != nil {
-							err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
-							return
+				if z.RescheduleTracker.Events == nil { // allownil: if nil
+					o = msgp.AppendNil(o)
+				} else {
+					o = msgp.AppendArrayHeader(o, uint32(len(z.RescheduleTracker.Events)))
+					for za0003 := range z.RescheduleTracker.Events {
+						if z.RescheduleTracker.Events[za0003] == nil {
+							o = msgp.AppendNil(o)
+						} else {
+							o, err = z.RescheduleTracker.Events[za0003].MarshalMsg(o)
+							if err != nil {
+								err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
+								return
+							}
 						}
 					}
 				}
@@ -3198,32 +3391,37 @@ func (z *Allocation) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 					switch msgp.UnsafeString(field) {
 					case "Events":
-						var zb0009 uint32
-						zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "RescheduleTracker", "Events")
-							return
-						}
-						if cap(z.RescheduleTracker.Events) >= int(zb0009) {
-							z.RescheduleTracker.Events = (z.RescheduleTracker.Events)[:zb0009]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.RescheduleTracker.Events = nil
 						} else {
-							z.RescheduleTracker.Events = make([]*RescheduleEvent, zb0009)
-						}
-						for za0003 := range z.RescheduleTracker.Events {
-							if msgp.IsNil(bts) {
-								bts, err = msgp.ReadNilBytes(bts)
-								if err != nil {
-									return
-								}
-								z.RescheduleTracker.Events[za0003] = nil
+							var zb0009 uint32
+							zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "RescheduleTracker", "Events")
+								return
+							}
+							if z.RescheduleTracker.Events != nil && cap(z.RescheduleTracker.Events) >= int(zb0009) {
+								z.RescheduleTracker.Events = (z.RescheduleTracker.Events)[:zb0009]
 							} else {
-								if z.RescheduleTracker.Events[za0003] == nil {
-									z.RescheduleTracker.Events[za0003] = new(RescheduleEvent)
-								}
-								bts, err = z.RescheduleTracker.Events[za0003].UnmarshalMsg(bts)
-								if err != nil {
-									err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
-									return
+								z.RescheduleTracker.Events = make([]*RescheduleEvent, zb0009)
+							}
+							for za0003 := range z.RescheduleTracker.Events {
+								if msgp.IsNil(bts) {
+									bts, err = msgp.ReadNilBytes(bts)
+									if err != nil {
+										return
+									}
+									z.RescheduleTracker.Events[za0003] = nil
+								} else {
+									if z.RescheduleTracker.Events[za0003] == nil {
+										z.RescheduleTracker.Events[za0003] = new(RescheduleEvent)
+									}
+									bts, err = z.RescheduleTracker.Events[za0003].UnmarshalMsg(bts)
+									if err != nil {
+										err = msgp.WrapError(err, "RescheduleTracker", "Events", za0003)
+										return
+									}
 								}
 							}
 						}
@@ -3494,10 +3692,14 @@ func (z *CNIConfig) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 1
 	// string "Args"
 	o = append(o, 0x81, 0xa4, 0x41, 0x72, 0x67, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Args)))
-	for za0001, za0002 := range z.Args {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Args == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Args)))
+		for za0001, za0002 := range z.Args {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	return
 }
@@ -3521,32 +3723,37 @@ func (z *CNIConfig) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Args":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Args")
-				return
-			}
-			if z.Args == nil {
-				z.Args = make(map[string]string, zb0002)
-			} else if len(z.Args) > 0 {
-				clear(z.Args)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Args = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Args")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Args", za0001)
-					return
+				if z.Args == nil {
+					z.Args = make(map[string]string, zb0002)
+				} else if len(z.Args) > 0 {
+					clear(z.Args)
 				}
-				z.Args[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Args")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Args", za0001)
+						return
+					}
+					z.Args[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -3596,9 +3803,13 @@ func (z *CPUStats) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.ThrottledTime)
 	// string "Measured"
 	o = append(o, 0xa8, 0x4d, 0x65, 0x61, 0x73, 0x75, 0x72, 0x65, 0x64)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Measured)))
-	for za0001 := range z.Measured {
-		o = msgp.AppendString(o, z.Measured[za0001])
+	if z.Measured == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Measured)))
+		for za0001 := range z.Measured {
+			o = msgp.AppendString(o, z.Measured[za0001])
+		}
 	}
 	return
 }
@@ -3658,22 +3869,27 @@ func (z *CPUStats) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Measured":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Measured")
-				return
-			}
-			if cap(z.Measured) >= int(zb0002) {
-				z.Measured = (z.Measured)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Measured = nil
 			} else {
-				z.Measured = make([]string, zb0002)
-			}
-			for za0001 := range z.Measured {
-				z.Measured[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Measured", za0001)
+					err = msgp.WrapError(err, "Measured")
 					return
+				}
+				if z.Measured != nil && cap(z.Measured) >= int(zb0002) {
+					z.Measured = (z.Measured)[:zb0002]
+				} else {
+					z.Measured = make([]string, zb0002)
+				}
+				for za0001 := range z.Measured {
+					z.Measured[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Measured", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -3816,9 +4032,13 @@ func (z *CSIMountOptions) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.FSType)
 	// string "MountFlags"
 	o = append(o, 0xaa, 0x4d, 0x6f, 0x75, 0x6e, 0x74, 0x46, 0x6c, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.MountFlags)))
-	for za0001 := range z.MountFlags {
-		o = msgp.AppendString(o, z.MountFlags[za0001])
+	if z.MountFlags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.MountFlags)))
+		for za0001 := range z.MountFlags {
+			o = msgp.AppendString(o, z.MountFlags[za0001])
+		}
 	}
 	return
 }
@@ -3848,22 +4068,27 @@ func (z *CSIMountOptions) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "MountFlags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "MountFlags")
-				return
-			}
-			if cap(z.MountFlags) >= int(zb0002) {
-				z.MountFlags = (z.MountFlags)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.MountFlags = nil
 			} else {
-				z.MountFlags = make([]string, zb0002)
-			}
-			for za0001 := range z.MountFlags {
-				z.MountFlags[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "MountFlags", za0001)
+					err = msgp.WrapError(err, "MountFlags")
 					return
+				}
+				if z.MountFlags != nil && cap(z.MountFlags) >= int(zb0002) {
+					z.MountFlags = (z.MountFlags)[:zb0002]
+				} else {
+					z.MountFlags = make([]string, zb0002)
+				}
+				for za0001 := range z.MountFlags {
+					z.MountFlags[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "MountFlags", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -3984,9 +4209,13 @@ func (z *ChangeScript) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Command)
 	// string "Args"
 	o = append(o, 0xa4, 0x41, 0x72, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Args)))
-	for za0001 := range z.Args {
-		o = msgp.AppendString(o, z.Args[za0001])
+	if z.Args == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Args)))
+		for za0001 := range z.Args {
+			o = msgp.AppendString(o, z.Args[za0001])
+		}
 	}
 	// string "Timeout"
 	o = append(o, 0xa7, 0x54, 0x69, 0x6d, 0x65, 0x6f, 0x75, 0x74)
@@ -4025,22 +4254,27 @@ func (z *ChangeScript) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Args":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Args")
-				return
-			}
-			if cap(z.Args) >= int(zb0002) {
-				z.Args = (z.Args)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Args = nil
 			} else {
-				z.Args = make([]string, zb0002)
-			}
-			for za0001 := range z.Args {
-				z.Args[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Args", za0001)
+					err = msgp.WrapError(err, "Args")
 					return
+				}
+				if z.Args != nil && cap(z.Args) >= int(zb0002) {
+					z.Args = (z.Args)[:zb0002]
+				} else {
+					z.Args = make([]string, zb0002)
+				}
+				for za0001 := range z.Args {
+					z.Args[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Args", za0001)
+						return
+					}
 				}
 			}
 		case "Timeout":
@@ -4452,15 +4686,19 @@ func (z *ConsulExpose) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 1
 	// string "Paths"
 	o = append(o, 0x81, 0xa5, 0x50, 0x61, 0x74, 0x68, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Paths)))
-	for za0001 := range z.Paths {
-		if z.Paths[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Paths[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Paths", za0001)
-				return
+	if z.Paths == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Paths)))
+		for za0001 := range z.Paths {
+			if z.Paths[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Paths[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Paths", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -4486,32 +4724,37 @@ func (z *ConsulExpose) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Paths":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Paths")
-				return
-			}
-			if cap(z.Paths) >= int(zb0002) {
-				z.Paths = (z.Paths)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Paths = nil
 			} else {
-				z.Paths = make([]*ConsulExposePath, zb0002)
-			}
-			for za0001 := range z.Paths {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Paths[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Paths")
+					return
+				}
+				if z.Paths != nil && cap(z.Paths) >= int(zb0002) {
+					z.Paths = (z.Paths)[:zb0002]
 				} else {
-					if z.Paths[za0001] == nil {
-						z.Paths[za0001] = new(ConsulExposePath)
-					}
-					bts, err = z.Paths[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Paths", za0001)
-						return
+					z.Paths = make([]*ConsulExposePath, zb0002)
+				}
+				for za0001 := range z.Paths {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Paths[za0001] = nil
+					} else {
+						if z.Paths[za0001] == nil {
+							z.Paths[za0001] = new(ConsulExposePath)
+						}
+						bts, err = z.Paths[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Paths", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -4653,15 +4896,19 @@ func (z *ConsulGateway) MarshalMsg(b []byte) (o []byte, err error) {
 		// map header, size 1
 		// string "Services"
 		o = append(o, 0x81, 0xa8, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.Terminating.Services)))
-		for za0001 := range z.Terminating.Services {
-			if z.Terminating.Services[za0001] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = z.Terminating.Services[za0001].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "Terminating", "Services", za0001)
-					return
+		if z.Terminating.Services == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.Terminating.Services)))
+			for za0001 := range z.Terminating.Services {
+				if z.Terminating.Services[za0001] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = z.Terminating.Services[za0001].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "Terminating", "Services", za0001)
+						return
+					}
 				}
 			}
 		}
@@ -4756,32 +5003,37 @@ func (z *ConsulGateway) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 					switch msgp.UnsafeString(field) {
 					case "Services":
-						var zb0003 uint32
-						zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Terminating", "Services")
-							return
-						}
-						if cap(z.Terminating.Services) >= int(zb0003) {
-							z.Terminating.Services = (z.Terminating.Services)[:zb0003]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.Terminating.Services = nil
 						} else {
-							z.Terminating.Services = make([]*ConsulLinkedService, zb0003)
-						}
-						for za0001 := range z.Terminating.Services {
-							if msgp.IsNil(bts) {
-								bts, err = msgp.ReadNilBytes(bts)
-								if err != nil {
-									return
-								}
-								z.Terminating.Services[za0001] = nil
+							var zb0003 uint32
+							zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Terminating", "Services")
+								return
+							}
+							if z.Terminating.Services != nil && cap(z.Terminating.Services) >= int(zb0003) {
+								z.Terminating.Services = (z.Terminating.Services)[:zb0003]
 							} else {
-								if z.Terminating.Services[za0001] == nil {
-									z.Terminating.Services[za0001] = new(ConsulLinkedService)
-								}
-								bts, err = z.Terminating.Services[za0001].UnmarshalMsg(bts)
-								if err != nil {
-									err = msgp.WrapError(err, "Terminating", "Services", za0001)
-									return
+								z.Terminating.Services = make([]*ConsulLinkedService, zb0003)
+							}
+							for za0001 := range z.Terminating.Services {
+								if msgp.IsNil(bts) {
+									bts, err = msgp.ReadNilBytes(bts)
+									if err != nil {
+										return
+									}
+									z.Terminating.Services[za0001] = nil
+								} else {
+									if z.Terminating.Services[za0001] == nil {
+										z.Terminating.Services[za0001] = new(ConsulLinkedService)
+									}
+									bts, err = z.Terminating.Services[za0001].UnmarshalMsg(bts)
+									if err != nil {
+										err = msgp.WrapError(err, "Terminating", "Services", za0001)
+										return
+									}
 								}
 							}
 						}
@@ -4962,22 +5214,26 @@ func (z *ConsulGatewayProxy) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.EnvoyGatewayBindTaggedAddresses)
 	// string "EnvoyGatewayBindAddresses"
 	o = append(o, 0xb9, 0x45, 0x6e, 0x76, 0x6f, 0x79, 0x47, 0x61, 0x74, 0x65, 0x77, 0x61, 0x79, 0x42, 0x69, 0x6e, 0x64, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.EnvoyGatewayBindAddresses)))
-	for za0001, za0002 := range z.EnvoyGatewayBindAddresses {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 3
-			// string "Name"
-			o = append(o, 0x83, 0xa4, 0x4e, 0x61, 0x6d, 0x65)
-			o = msgp.AppendString(o, za0002.Name)
-			// string "Address"
-			o = append(o, 0xa7, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73)
-			o = msgp.AppendString(o, za0002.Address)
-			// string "Port"
-			o = append(o, 0xa4, 0x50, 0x6f, 0x72, 0x74)
-			o = msgp.AppendInt(o, za0002.Port)
+	if z.EnvoyGatewayBindAddresses == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.EnvoyGatewayBindAddresses)))
+		for za0001, za0002 := range z.EnvoyGatewayBindAddresses {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 3
+				// string "Name"
+				o = append(o, 0x83, 0xa4, 0x4e, 0x61, 0x6d, 0x65)
+				o = msgp.AppendString(o, za0002.Name)
+				// string "Address"
+				o = append(o, 0xa7, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73)
+				o = msgp.AppendString(o, za0002.Address)
+				// string "Port"
+				o = append(o, 0xa4, 0x50, 0x6f, 0x72, 0x74)
+				o = msgp.AppendInt(o, za0002.Port)
+			}
 		}
 	}
 	// string "EnvoyGatewayNoDefaultBind"
@@ -4988,13 +5244,17 @@ func (z *ConsulGatewayProxy) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.EnvoyDNSDiscoveryType)
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0003, za0004 := range z.Config {
-		o = msgp.AppendString(o, za0003)
-		o, err = msgp.AppendIntf(o, za0004)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0003)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0003, za0004 := range z.Config {
+			o = msgp.AppendString(o, za0003)
+			o, err = msgp.AppendIntf(o, za0004)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0003)
+				return
+			}
 		}
 	}
 	return
@@ -5042,78 +5302,83 @@ func (z *ConsulGatewayProxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "EnvoyGatewayBindAddresses":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "EnvoyGatewayBindAddresses")
-				return
-			}
-			if z.EnvoyGatewayBindAddresses == nil {
-				z.EnvoyGatewayBindAddresses = make(map[string]*ConsulGatewayBindAddress, zb0002)
-			} else if len(z.EnvoyGatewayBindAddresses) > 0 {
-				clear(z.EnvoyGatewayBindAddresses)
-			}
-			for zb0002 > 0 {
-				var za0002 *ConsulGatewayBindAddress
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.EnvoyGatewayBindAddresses = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "EnvoyGatewayBindAddresses")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
+				if z.EnvoyGatewayBindAddresses == nil {
+					z.EnvoyGatewayBindAddresses = make(map[string]*ConsulGatewayBindAddress, zb0002)
+				} else if len(z.EnvoyGatewayBindAddresses) > 0 {
+					clear(z.EnvoyGatewayBindAddresses)
+				}
+				for zb0002 > 0 {
+					var za0002 *ConsulGatewayBindAddress
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
 					if err != nil {
+						err = msgp.WrapError(err, "EnvoyGatewayBindAddresses")
 						return
 					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(ConsulGatewayBindAddress)
-					}
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001)
-						return
-					}
-					for zb0003 > 0 {
-						zb0003--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(ConsulGatewayBindAddress)
+						}
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "Name":
-							za0002.Name, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001, "Name")
-								return
-							}
-						case "Address":
-							za0002.Address, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001, "Address")
-								return
-							}
-						case "Port":
-							za0002.Port, bts, err = msgp.ReadIntBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001, "Port")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0003 > 0 {
+							zb0003--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001)
 								return
 							}
+							switch msgp.UnsafeString(field) {
+							case "Name":
+								za0002.Name, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001, "Name")
+									return
+								}
+							case "Address":
+								za0002.Address, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001, "Address")
+									return
+								}
+							case "Port":
+								za0002.Port, bts, err = msgp.ReadIntBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001, "Port")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "EnvoyGatewayBindAddresses", za0001)
+									return
+								}
+							}
 						}
 					}
+					z.EnvoyGatewayBindAddresses[za0001] = za0002
 				}
-				z.EnvoyGatewayBindAddresses[za0001] = za0002
 			}
 		case "EnvoyGatewayNoDefaultBind":
 			z.EnvoyGatewayNoDefaultBind, bts, err = msgp.ReadBoolBytes(bts)
@@ -5128,32 +5393,37 @@ func (z *ConsulGatewayProxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Config":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0004)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0004 > 0 {
-				var za0004 interface{}
-				zb0004--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0004, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0003)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0004)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0003] = za0004
+				for zb0004 > 0 {
+					var za0004 interface{}
+					zb0004--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0004, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0003)
+						return
+					}
+					z.Config[za0003] = za0004
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -5273,9 +5543,13 @@ func (z *ConsulGatewayTLS) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.TLSMaxVersion)
 	// string "CipherSuites"
 	o = append(o, 0xac, 0x43, 0x69, 0x70, 0x68, 0x65, 0x72, 0x53, 0x75, 0x69, 0x74, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.CipherSuites)))
-	for za0001 := range z.CipherSuites {
-		o = msgp.AppendString(o, z.CipherSuites[za0001])
+	if z.CipherSuites == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.CipherSuites)))
+		for za0001 := range z.CipherSuites {
+			o = msgp.AppendString(o, z.CipherSuites[za0001])
+		}
 	}
 	// string "SDS"
 	o = append(o, 0xa3, 0x53, 0x44, 0x53)
@@ -5330,22 +5604,27 @@ func (z *ConsulGatewayTLS) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "CipherSuites":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CipherSuites")
-				return
-			}
-			if cap(z.CipherSuites) >= int(zb0002) {
-				z.CipherSuites = (z.CipherSuites)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CipherSuites = nil
 			} else {
-				z.CipherSuites = make([]string, zb0002)
-			}
-			for za0001 := range z.CipherSuites {
-				z.CipherSuites[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "CipherSuites", za0001)
+					err = msgp.WrapError(err, "CipherSuites")
 					return
+				}
+				if z.CipherSuites != nil && cap(z.CipherSuites) >= int(zb0002) {
+					z.CipherSuites = (z.CipherSuites)[:zb0002]
+				} else {
+					z.CipherSuites = make([]string, zb0002)
+				}
+				for za0001 := range z.CipherSuites {
+					z.CipherSuites[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "CipherSuites", za0001)
+						return
+					}
 				}
 			}
 		case "SDS":
@@ -5427,23 +5706,35 @@ func (z *ConsulHeaderModifiers) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 3
 	// string "Add"
 	o = append(o, 0x83, 0xa3, 0x41, 0x64, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Add)))
-	for za0001, za0002 := range z.Add {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Add == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Add)))
+		for za0001, za0002 := range z.Add {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Set"
 	o = append(o, 0xa3, 0x53, 0x65, 0x74)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Set)))
-	for za0003, za0004 := range z.Set {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Set == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Set)))
+		for za0003, za0004 := range z.Set {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "Remove"
 	o = append(o, 0xa6, 0x52, 0x65, 0x6d, 0x6f, 0x76, 0x65)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Remove)))
-	for za0005 := range z.Remove {
-		o = msgp.AppendString(o, z.Remove[za0005])
+	if z.Remove == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Remove)))
+		for za0005 := range z.Remove {
+			o = msgp.AppendString(o, z.Remove[za0005])
+		}
 	}
 	return
 }
@@ -5467,78 +5758,93 @@ func (z *ConsulHeaderModifiers) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Add":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Add")
-				return
-			}
-			if z.Add == nil {
-				z.Add = make(map[string]string, zb0002)
-			} else if len(z.Add) > 0 {
-				clear(z.Add)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Add = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Add")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Add", za0001)
-					return
+				if z.Add == nil {
+					z.Add = make(map[string]string, zb0002)
+				} else if len(z.Add) > 0 {
+					clear(z.Add)
 				}
-				z.Add[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Add")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Add", za0001)
+						return
+					}
+					z.Add[za0001] = za0002
+				}
 			}
 		case "Set":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Set")
-				return
-			}
-			if z.Set == nil {
-				z.Set = make(map[string]string, zb0003)
-			} else if len(z.Set) > 0 {
-				clear(z.Set)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Set = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Set")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Set", za0003)
-					return
+				if z.Set == nil {
+					z.Set = make(map[string]string, zb0003)
+				} else if len(z.Set) > 0 {
+					clear(z.Set)
 				}
-				z.Set[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Set")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Set", za0003)
+						return
+					}
+					z.Set[za0003] = za0004
+				}
 			}
 		case "Remove":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Remove")
-				return
-			}
-			if cap(z.Remove) >= int(zb0004) {
-				z.Remove = (z.Remove)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Remove = nil
 			} else {
-				z.Remove = make([]string, zb0004)
-			}
-			for za0005 := range z.Remove {
-				z.Remove[za0005], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Remove", za0005)
+					err = msgp.WrapError(err, "Remove")
 					return
+				}
+				if z.Remove != nil && cap(z.Remove) >= int(zb0004) {
+					z.Remove = (z.Remove)[:zb0004]
+				} else {
+					z.Remove = make([]string, zb0004)
+				}
+				for za0005 := range z.Remove {
+					z.Remove[za0005], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Remove", za0005)
+						return
+					}
 				}
 			}
 		default:
@@ -5593,15 +5899,19 @@ func (z *ConsulIngress) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Listeners"
 	o = append(o, 0xa9, 0x4c, 0x69, 0x73, 0x74, 0x65, 0x6e, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Listeners)))
-	for za0001 := range z.Listeners {
-		if z.Listeners[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Listeners[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Listeners", za0001)
-				return
+	if z.Listeners == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Listeners)))
+		for za0001 := range z.Listeners {
+			if z.Listeners[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Listeners[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Listeners", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -5644,32 +5954,37 @@ func (z *ConsulIngress) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Listeners":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Listeners")
-				return
-			}
-			if cap(z.Listeners) >= int(zb0002) {
-				z.Listeners = (z.Listeners)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Listeners = nil
 			} else {
-				z.Listeners = make([]*ConsulIngressListener, zb0002)
-			}
-			for za0001 := range z.Listeners {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Listeners[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Listeners")
+					return
+				}
+				if z.Listeners != nil && cap(z.Listeners) >= int(zb0002) {
+					z.Listeners = (z.Listeners)[:zb0002]
 				} else {
-					if z.Listeners[za0001] == nil {
-						z.Listeners[za0001] = new(ConsulIngressListener)
-					}
-					bts, err = z.Listeners[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Listeners", za0001)
-						return
+					z.Listeners = make([]*ConsulIngressListener, zb0002)
+				}
+				for za0001 := range z.Listeners {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Listeners[za0001] = nil
+					} else {
+						if z.Listeners[za0001] == nil {
+							z.Listeners[za0001] = new(ConsulIngressListener)
+						}
+						bts, err = z.Listeners[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Listeners", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -5716,15 +6031,19 @@ func (z *ConsulIngressListener) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Protocol)
 	// string "Services"
 	o = append(o, 0xa8, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
-	for za0001 := range z.Services {
-		if z.Services[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Services[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Services", za0001)
-				return
+	if z.Services == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
+		for za0001 := range z.Services {
+			if z.Services[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Services[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Services", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -5762,32 +6081,37 @@ func (z *ConsulIngressListener) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Services":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Services")
-				return
-			}
-			if cap(z.Services) >= int(zb0002) {
-				z.Services = (z.Services)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Services = nil
 			} else {
-				z.Services = make([]*ConsulIngressService, zb0002)
-			}
-			for za0001 := range z.Services {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Services[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Services")
+					return
+				}
+				if z.Services != nil && cap(z.Services) >= int(zb0002) {
+					z.Services = (z.Services)[:zb0002]
 				} else {
-					if z.Services[za0001] == nil {
-						z.Services[za0001] = new(ConsulIngressService)
-					}
-					bts, err = z.Services[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Services", za0001)
-						return
+					z.Services = make([]*ConsulIngressService, zb0002)
+				}
+				for za0001 := range z.Services {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Services[za0001] = nil
+					} else {
+						if z.Services[za0001] == nil {
+							z.Services[za0001] = new(ConsulIngressService)
+						}
+						bts, err = z.Services[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Services", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -5825,9 +6149,13 @@ func (z *ConsulIngressService) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "Hosts"
 	o = append(o, 0xa5, 0x48, 0x6f, 0x73, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Hosts)))
-	for za0001 := range z.Hosts {
-		o = msgp.AppendString(o, z.Hosts[za0001])
+	if z.Hosts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Hosts)))
+		for za0001 := range z.Hosts {
+			o = msgp.AppendString(o, z.Hosts[za0001])
+		}
 	}
 	// string "TLS"
 	o = append(o, 0xa3, 0x54, 0x4c, 0x53)
@@ -5911,22 +6239,27 @@ func (z *ConsulIngressService) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Hosts":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Hosts")
-				return
-			}
-			if cap(z.Hosts) >= int(zb0002) {
-				z.Hosts = (z.Hosts)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Hosts = nil
 			} else {
-				z.Hosts = make([]string, zb0002)
-			}
-			for za0001 := range z.Hosts {
-				z.Hosts[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Hosts", za0001)
+					err = msgp.WrapError(err, "Hosts")
 					return
+				}
+				if z.Hosts != nil && cap(z.Hosts) >= int(zb0002) {
+					z.Hosts = (z.Hosts)[:zb0002]
+				} else {
+					z.Hosts = make([]string, zb0002)
+				}
+				for za0001 := range z.Hosts {
+					z.Hosts[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Hosts", za0001)
+						return
+					}
 				}
 			}
 		case "TLS":
@@ -6285,15 +6618,19 @@ func (z *ConsulProxy) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt(o, z.LocalServicePort)
 	// string "Upstreams"
 	o = append(o, 0xa9, 0x55, 0x70, 0x73, 0x74, 0x72, 0x65, 0x61, 0x6d, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Upstreams)))
-	for za0001 := range z.Upstreams {
-		if z.Upstreams[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Upstreams[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Upstreams", za0001)
-				return
+	if z.Upstreams == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Upstreams)))
+		for za0001 := range z.Upstreams {
+			if z.Upstreams[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Upstreams[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Upstreams", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -6305,15 +6642,19 @@ func (z *ConsulProxy) MarshalMsg(b []byte) (o []byte, err error) {
 		// map header, size 1
 		// string "Paths"
 		o = append(o, 0x81, 0xa5, 0x50, 0x61, 0x74, 0x68, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.Expose.Paths)))
-		for za0002 := range z.Expose.Paths {
-			if z.Expose.Paths[za0002] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = z.Expose.Paths[za0002].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "Expose", "Paths", za0002)
-					return
+		if z.Expose.Paths == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.Expose.Paths)))
+			for za0002 := range z.Expose.Paths {
+				if z.Expose.Paths[za0002] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = z.Expose.Paths[za0002].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "Expose", "Paths", za0002)
+						return
+					}
 				}
 			}
 		}
@@ -6331,13 +6672,17 @@ func (z *ConsulProxy) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0003, za0004 := range z.Config {
-		o = msgp.AppendString(o, za0003)
-		o, err = msgp.AppendIntf(o, za0004)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0003)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0003, za0004 := range z.Config {
+			o = msgp.AppendString(o, za0003)
+			o, err = msgp.AppendIntf(o, za0004)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0003)
+				return
+			}
 		}
 	}
 	return
@@ -6374,32 +6719,37 @@ func (z *ConsulProxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Upstreams":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Upstreams")
-				return
-			}
-			if cap(z.Upstreams) >= int(zb0002) {
-				z.Upstreams = (z.Upstreams)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Upstreams = nil
 			} else {
-				z.Upstreams = make([]*ConsulUpstream, zb0002)
-			}
-			for za0001 := range z.Upstreams {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Upstreams[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Upstreams")
+					return
+				}
+				if z.Upstreams != nil && cap(z.Upstreams) >= int(zb0002) {
+					z.Upstreams = (z.Upstreams)[:zb0002]
 				} else {
-					if z.Upstreams[za0001] == nil {
-						z.Upstreams[za0001] = new(ConsulUpstream)
-					}
-					bts, err = z.Upstreams[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Upstreams", za0001)
-						return
+					z.Upstreams = make([]*ConsulUpstream, zb0002)
+				}
+				for za0001 := range z.Upstreams {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Upstreams[za0001] = nil
+					} else {
+						if z.Upstreams[za0001] == nil {
+							z.Upstreams[za0001] = new(ConsulUpstream)
+						}
+						bts, err = z.Upstreams[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Upstreams", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -6429,32 +6779,37 @@ func (z *ConsulProxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 					switch msgp.UnsafeString(field) {
 					case "Paths":
-						var zb0004 uint32
-						zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "Expose", "Paths")
-							return
-						}
-						if cap(z.Expose.Paths) >= int(zb0004) {
-							z.Expose.Paths = (z.Expose.Paths)[:zb0004]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.Expose.Paths = nil
 						} else {
-							z.Expose.Paths = make([]*ConsulExposePath, zb0004)
-						}
-						for za0002 := range z.Expose.Paths {
-							if msgp.IsNil(bts) {
-								bts, err = msgp.ReadNilBytes(bts)
-								if err != nil {
-									return
-								}
-								z.Expose.Paths[za0002] = nil
+							var zb0004 uint32
+							zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Expose", "Paths")
+								return
+							}
+							if z.Expose.Paths != nil && cap(z.Expose.Paths) >= int(zb0004) {
+								z.Expose.Paths = (z.Expose.Paths)[:zb0004]
 							} else {
-								if z.Expose.Paths[za0002] == nil {
-									z.Expose.Paths[za0002] = new(ConsulExposePath)
-								}
-								bts, err = z.Expose.Paths[za0002].UnmarshalMsg(bts)
-								if err != nil {
-									err = msgp.WrapError(err, "Expose", "Paths", za0002)
-									return
+								z.Expose.Paths = make([]*ConsulExposePath, zb0004)
+							}
+							for za0002 := range z.Expose.Paths {
+								if msgp.IsNil(bts) {
+									bts, err = msgp.ReadNilBytes(bts)
+									if err != nil {
+										return
+									}
+									z.Expose.Paths[za0002] = nil
+								} else {
+									if z.Expose.Paths[za0002] == nil {
+										z.Expose.Paths[za0002] = new(ConsulExposePath)
+									}
+									bts, err = z.Expose.Paths[za0002].UnmarshalMsg(bts)
+									if err != nil {
+										err = msgp.WrapError(err, "Expose", "Paths", za0002)
+										return
+									}
 								}
 							}
 						}
@@ -6485,32 +6840,37 @@ func (z *ConsulProxy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Config":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0005)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0005 > 0 {
-				var za0004 interface{}
-				zb0005--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0004, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0003)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0005)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0003] = za0004
+				for zb0005 > 0 {
+					var za0004 interface{}
+					zb0005--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0004, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0003)
+						return
+					}
+					z.Config[za0003] = za0004
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -6569,19 +6929,27 @@ func (z *ConsulSidecarService) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 5
 	// string "Tags"
 	o = append(o, 0x85, 0xa4, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
-	for za0001 := range z.Tags {
-		o = msgp.AppendString(o, z.Tags[za0001])
+	if z.Tags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
+		for za0001 := range z.Tags {
+			o = msgp.AppendString(o, z.Tags[za0001])
+		}
 	}
 	// string "Port"
 	o = append(o, 0xa4, 0x50, 0x6f, 0x72, 0x74)
 	o = msgp.AppendString(o, z.Port)
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0002, za0003 := range z.Meta {
-		o = msgp.AppendString(o, za0002)
-		o = msgp.AppendString(o, za0003)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0002, za0003 := range z.Meta {
+			o = msgp.AppendString(o, za0002)
+			o = msgp.AppendString(o, za0003)
+		}
 	}
 	// string "DisableDefaultTCPCheck"
 	o = append(o, 0xb6, 0x44, 0x69, 0x73, 0x61, 0x62, 0x6c, 0x65, 0x44, 0x65, 0x66, 0x61, 0x75, 0x6c, 0x74, 0x54, 0x43, 0x50, 0x43, 0x68, 0x65, 0x63, 0x6b)
@@ -6619,22 +6987,27 @@ func (z *ConsulSidecarService) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Tags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tags")
-				return
-			}
-			if cap(z.Tags) >= int(zb0002) {
-				z.Tags = (z.Tags)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tags = nil
 			} else {
-				z.Tags = make([]string, zb0002)
-			}
-			for za0001 := range z.Tags {
-				z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Tags", za0001)
+					err = msgp.WrapError(err, "Tags")
 					return
+				}
+				if z.Tags != nil && cap(z.Tags) >= int(zb0002) {
+					z.Tags = (z.Tags)[:zb0002]
+				} else {
+					z.Tags = make([]string, zb0002)
+				}
+				for za0001 := range z.Tags {
+					z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tags", za0001)
+						return
+					}
 				}
 			}
 		case "Port":
@@ -6644,32 +7017,37 @@ func (z *ConsulSidecarService) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Meta":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0003)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0003 > 0 {
-				var za0003 string
-				zb0003--
-				var za0002 string
-				za0002, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0003, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0002)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0003)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0002] = za0003
+				for zb0003 > 0 {
+					var za0003 string
+					zb0003--
+					var za0002 string
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0002)
+						return
+					}
+					z.Meta[za0002] = za0003
+				}
 			}
 		case "DisableDefaultTCPCheck":
 			z.DisableDefaultTCPCheck, bts, err = msgp.ReadBoolBytes(bts)
@@ -6734,15 +7112,19 @@ func (z *ConsulTerminating) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 1
 	// string "Services"
 	o = append(o, 0x81, 0xa8, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
-	for za0001 := range z.Services {
-		if z.Services[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Services[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Services", za0001)
-				return
+	if z.Services == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
+		for za0001 := range z.Services {
+			if z.Services[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Services[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Services", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -6768,32 +7150,37 @@ func (z *ConsulTerminating) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Services":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Services")
-				return
-			}
-			if cap(z.Services) >= int(zb0002) {
-				z.Services = (z.Services)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Services = nil
 			} else {
-				z.Services = make([]*ConsulLinkedService, zb0002)
-			}
-			for za0001 := range z.Services {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Services[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Services")
+					return
+				}
+				if z.Services != nil && cap(z.Services) >= int(zb0002) {
+					z.Services = (z.Services)[:zb0002]
 				} else {
-					if z.Services[za0001] == nil {
-						z.Services[za0001] = new(ConsulLinkedService)
-					}
-					bts, err = z.Services[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Services", za0001)
-						return
+					z.Services = make([]*ConsulLinkedService, zb0002)
+				}
+				for za0001 := range z.Services {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Services[za0001] = nil
+					} else {
+						if z.Services[za0001] == nil {
+							z.Services[za0001] = new(ConsulLinkedService)
+						}
+						bts, err = z.Services[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Services", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -6834,27 +7221,43 @@ func (z *ConsulTransparentProxy) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint16(o, z.OutboundPort)
 	// string "ExcludeInboundPorts"
 	o = append(o, 0xb3, 0x45, 0x78, 0x63, 0x6c, 0x75, 0x64, 0x65, 0x49, 0x6e, 0x62, 0x6f, 0x75, 0x6e, 0x64, 0x50, 0x6f, 0x72, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeInboundPorts)))
-	for za0001 := range z.ExcludeInboundPorts {
-		o = msgp.AppendString(o, z.ExcludeInboundPorts[za0001])
+	if z.ExcludeInboundPorts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeInboundPorts)))
+		for za0001 := range z.ExcludeInboundPorts {
+			o = msgp.AppendString(o, z.ExcludeInboundPorts[za0001])
+		}
 	}
 	// string "ExcludeOutboundPorts"
 	o = append(o, 0xb4, 0x45, 0x78, 0x63, 0x6c, 0x75, 0x64, 0x65, 0x4f, 0x75, 0x74, 0x62, 0x6f, 0x75, 0x6e, 0x64, 0x50, 0x6f, 0x72, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeOutboundPorts)))
-	for za0002 := range z.ExcludeOutboundPorts {
-		o = msgp.AppendUint16(o, z.ExcludeOutboundPorts[za0002])
+	if z.ExcludeOutboundPorts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeOutboundPorts)))
+		for za0002 := range z.ExcludeOutboundPorts {
+			o = msgp.AppendUint16(o, z.ExcludeOutboundPorts[za0002])
+		}
 	}
 	// string "ExcludeOutboundCIDRs"
 	o = append(o, 0xb4, 0x45, 0x78, 0x63, 0x6c, 0x75, 0x64, 0x65, 0x4f, 0x75, 0x74, 0x62, 0x6f, 0x75, 0x6e, 0x64, 0x43, 0x49, 0x44, 0x52, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeOutboundCIDRs)))
-	for za0003 := range z.ExcludeOutboundCIDRs {
-		o = msgp.AppendString(o, z.ExcludeOutboundCIDRs[za0003])
+	if z.ExcludeOutboundCIDRs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeOutboundCIDRs)))
+		for za0003 := range z.ExcludeOutboundCIDRs {
+			o = msgp.AppendString(o, z.ExcludeOutboundCIDRs[za0003])
+		}
 	}
 	// string "ExcludeUIDs"
 	o = append(o, 0xab, 0x45, 0x78, 0x63, 0x6c, 0x75, 0x64, 0x65, 0x55, 0x49, 0x44, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeUIDs)))
-	for za0004 := range z.ExcludeUIDs {
-		o = msgp.AppendString(o, z.ExcludeUIDs[za0004])
+	if z.ExcludeUIDs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ExcludeUIDs)))
+		for za0004 := range z.ExcludeUIDs {
+			o = msgp.AppendString(o, z.ExcludeUIDs[za0004])
+		}
 	}
 	// string "NoDNS"
 	o = append(o, 0xa5, 0x4e, 0x6f, 0x44, 0x4e, 0x53)
@@ -6893,79 +7296,99 @@ func (z *ConsulTransparentProxy) UnmarshalMsg(bts []byte) (o []byte, err error) 
 				return
 			}
 		case "ExcludeInboundPorts":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ExcludeInboundPorts")
-				return
-			}
-			if cap(z.ExcludeInboundPorts) >= int(zb0002) {
-				z.ExcludeInboundPorts = (z.ExcludeInboundPorts)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ExcludeInboundPorts = nil
 			} else {
-				z.ExcludeInboundPorts = make([]string, zb0002)
-			}
-			for za0001 := range z.ExcludeInboundPorts {
-				z.ExcludeInboundPorts[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ExcludeInboundPorts", za0001)
+					err = msgp.WrapError(err, "ExcludeInboundPorts")
 					return
+				}
+				if z.ExcludeInboundPorts != nil && cap(z.ExcludeInboundPorts) >= int(zb0002) {
+					z.ExcludeInboundPorts = (z.ExcludeInboundPorts)[:zb0002]
+				} else {
+					z.ExcludeInboundPorts = make([]string, zb0002)
+				}
+				for za0001 := range z.ExcludeInboundPorts {
+					z.ExcludeInboundPorts[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ExcludeInboundPorts", za0001)
+						return
+					}
 				}
 			}
 		case "ExcludeOutboundPorts":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ExcludeOutboundPorts")
-				return
-			}
-			if cap(z.ExcludeOutboundPorts) >= int(zb0003) {
-				z.ExcludeOutboundPorts = (z.ExcludeOutboundPorts)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ExcludeOutboundPorts = nil
 			} else {
-				z.ExcludeOutboundPorts = make([]uint16, zb0003)
-			}
-			for za0002 := range z.ExcludeOutboundPorts {
-				z.ExcludeOutboundPorts[za0002], bts, err = msgp.ReadUint16Bytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ExcludeOutboundPorts", za0002)
+					err = msgp.WrapError(err, "ExcludeOutboundPorts")
 					return
+				}
+				if z.ExcludeOutboundPorts != nil && cap(z.ExcludeOutboundPorts) >= int(zb0003) {
+					z.ExcludeOutboundPorts = (z.ExcludeOutboundPorts)[:zb0003]
+				} else {
+					z.ExcludeOutboundPorts = make([]uint16, zb0003)
+				}
+				for za0002 := range z.ExcludeOutboundPorts {
+					z.ExcludeOutboundPorts[za0002], bts, err = msgp.ReadUint16Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ExcludeOutboundPorts", za0002)
+						return
+					}
 				}
 			}
 		case "ExcludeOutboundCIDRs":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ExcludeOutboundCIDRs")
-				return
-			}
-			if cap(z.ExcludeOutboundCIDRs) >= int(zb0004) {
-				z.ExcludeOutboundCIDRs = (z.ExcludeOutboundCIDRs)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ExcludeOutboundCIDRs = nil
 			} else {
-				z.ExcludeOutboundCIDRs = make([]string, zb0004)
-			}
-			for za0003 := range z.ExcludeOutboundCIDRs {
-				z.ExcludeOutboundCIDRs[za0003], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ExcludeOutboundCIDRs", za0003)
+					err = msgp.WrapError(err, "ExcludeOutboundCIDRs")
 					return
+				}
+				if z.ExcludeOutboundCIDRs != nil && cap(z.ExcludeOutboundCIDRs) >= int(zb0004) {
+					z.ExcludeOutboundCIDRs = (z.ExcludeOutboundCIDRs)[:zb0004]
+				} else {
+					z.ExcludeOutboundCIDRs = make([]string, zb0004)
+				}
+				for za0003 := range z.ExcludeOutboundCIDRs {
+					z.ExcludeOutboundCIDRs[za0003], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ExcludeOutboundCIDRs", za0003)
+						return
+					}
 				}
 			}
 		case "ExcludeUIDs":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ExcludeUIDs")
-				return
-			}
-			if cap(z.ExcludeUIDs) >= int(zb0005) {
-				z.ExcludeUIDs = (z.ExcludeUIDs)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ExcludeUIDs = nil
 			} else {
-				z.ExcludeUIDs = make([]string, zb0005)
-			}
-			for za0004 := range z.ExcludeUIDs {
-				z.ExcludeUIDs[za0004], bts, err = msgp.ReadStringBytes(bts)
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ExcludeUIDs", za0004)
+					err = msgp.WrapError(err, "ExcludeUIDs")
 					return
+				}
+				if z.ExcludeUIDs != nil && cap(z.ExcludeUIDs) >= int(zb0005) {
+					z.ExcludeUIDs = (z.ExcludeUIDs)[:zb0005]
+				} else {
+					z.ExcludeUIDs = make([]string, zb0005)
+				}
+				for za0004 := range z.ExcludeUIDs {
+					z.ExcludeUIDs[za0004], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ExcludeUIDs", za0004)
+						return
+					}
 				}
 			}
 		case "NoDNS":
@@ -7050,13 +7473,17 @@ func (z *ConsulUpstream) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0001, za0002 := range z.Config {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0001)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0001, za0002 := range z.Config {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0001)
+				return
+			}
 		}
 	}
 	return
@@ -7181,32 +7608,37 @@ func (z *ConsulUpstream) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Config":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0003)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0003 > 0 {
-				var za0002 interface{}
-				zb0003--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0001)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0003)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0001] = za0002
+				for zb0003 > 0 {
+					var za0002 interface{}
+					zb0003--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0001)
+						return
+					}
+					z.Config[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -7244,21 +7676,33 @@ func (z *DNSConfig) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 3
 	// string "Servers"
 	o = append(o, 0x83, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Servers)))
-	for za0001 := range z.Servers {
-		o = msgp.AppendString(o, z.Servers[za0001])
+	if z.Servers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Servers)))
+		for za0001 := range z.Servers {
+			o = msgp.AppendString(o, z.Servers[za0001])
+		}
 	}
 	// string "Searches"
 	o = append(o, 0xa8, 0x53, 0x65, 0x61, 0x72, 0x63, 0x68, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Searches)))
-	for za0002 := range z.Searches {
-		o = msgp.AppendString(o, z.Searches[za0002])
+	if z.Searches == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Searches)))
+		for za0002 := range z.Searches {
+			o = msgp.AppendString(o, z.Searches[za0002])
+		}
 	}
 	// string "Options"
 	o = append(o, 0xa7, 0x4f, 0x70, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Options)))
-	for za0003 := range z.Options {
-		o = msgp.AppendString(o, z.Options[za0003])
+	if z.Options == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Options)))
+		for za0003 := range z.Options {
+			o = msgp.AppendString(o, z.Options[za0003])
+		}
 	}
 	return
 }
@@ -7282,60 +7726,75 @@ func (z *DNSConfig) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Servers":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Servers")
-				return
-			}
-			if cap(z.Servers) >= int(zb0002) {
-				z.Servers = (z.Servers)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Servers = nil
 			} else {
-				z.Servers = make([]string, zb0002)
-			}
-			for za0001 := range z.Servers {
-				z.Servers[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Servers", za0001)
+					err = msgp.WrapError(err, "Servers")
 					return
+				}
+				if z.Servers != nil && cap(z.Servers) >= int(zb0002) {
+					z.Servers = (z.Servers)[:zb0002]
+				} else {
+					z.Servers = make([]string, zb0002)
+				}
+				for za0001 := range z.Servers {
+					z.Servers[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Servers", za0001)
+						return
+					}
 				}
 			}
 		case "Searches":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Searches")
-				return
-			}
-			if cap(z.Searches) >= int(zb0003) {
-				z.Searches = (z.Searches)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Searches = nil
 			} else {
-				z.Searches = make([]string, zb0003)
-			}
-			for za0002 := range z.Searches {
-				z.Searches[za0002], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Searches", za0002)
+					err = msgp.WrapError(err, "Searches")
 					return
+				}
+				if z.Searches != nil && cap(z.Searches) >= int(zb0003) {
+					z.Searches = (z.Searches)[:zb0003]
+				} else {
+					z.Searches = make([]string, zb0003)
+				}
+				for za0002 := range z.Searches {
+					z.Searches[za0002], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Searches", za0002)
+						return
+					}
 				}
 			}
 		case "Options":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Options")
-				return
-			}
-			if cap(z.Options) >= int(zb0004) {
-				z.Options = (z.Options)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Options = nil
 			} else {
-				z.Options = make([]string, zb0004)
-			}
-			for za0003 := range z.Options {
-				z.Options[za0003], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Options", za0003)
+					err = msgp.WrapError(err, "Options")
 					return
+				}
+				if z.Options != nil && cap(z.Options) >= int(zb0004) {
+					z.Options = (z.Options)[:zb0004]
+				} else {
+					z.Options = make([]string, zb0004)
+				}
+				for za0003 := range z.Options {
+					z.Options[za0003], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Options", za0003)
+						return
+					}
 				}
 			}
 		default:
@@ -7397,16 +7856,20 @@ func (z *Deployment) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.IsMultiregion)
 	// string "TaskGroups"
 	o = append(o, 0xaa, 0x54, 0x61, 0x73, 0x6b, 0x47, 0x72, 0x6f, 0x75, 0x70, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.TaskGroups)))
-	for za0001, za0002 := range z.TaskGroups {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskGroups", za0001)
-				return
+	if z.TaskGroups == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.TaskGroups)))
+		for za0001, za0002 := range z.TaskGroups {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "TaskGroups", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -7509,43 +7972,48 @@ func (z *Deployment) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "TaskGroups":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskGroups")
-				return
-			}
-			if z.TaskGroups == nil {
-				z.TaskGroups = make(map[string]*DeploymentState, zb0004)
-			} else if len(z.TaskGroups) > 0 {
-				clear(z.TaskGroups)
-			}
-			for zb0004 > 0 {
-				var za0002 *DeploymentState
-				zb0004--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaskGroups = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TaskGroups")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(DeploymentState)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "TaskGroups", za0001)
-						return
-					}
+				if z.TaskGroups == nil {
+					z.TaskGroups = make(map[string]*DeploymentState, zb0004)
+				} else if len(z.TaskGroups) > 0 {
+					clear(z.TaskGroups)
 				}
-				z.TaskGroups[za0001] = za0002
+				for zb0004 > 0 {
+					var za0002 *DeploymentState
+					zb0004--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaskGroups")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(DeploymentState)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "TaskGroups", za0001)
+							return
+						}
+					}
+					z.TaskGroups[za0001] = za0002
+				}
 			}
 		case "Status":
 			z.Status, bts, err = msgp.ReadStringBytes(bts)
@@ -7668,9 +8136,13 @@ func (z *DeploymentState) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.Promoted)
 	// string "PlacedCanaries"
 	o = append(o, 0xae, 0x50, 0x6c, 0x61, 0x63, 0x65, 0x64, 0x43, 0x61, 0x6e, 0x61, 0x72, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.PlacedCanaries)))
-	for za0001 := range z.PlacedCanaries {
-		o = msgp.AppendString(o, string(z.PlacedCanaries[za0001]))
+	if z.PlacedCanaries == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.PlacedCanaries)))
+		for za0001 := range z.PlacedCanaries {
+			o = msgp.AppendString(o, string(z.PlacedCanaries[za0001]))
+		}
 	}
 	// string "DesiredCanaries"
 	o = append(o, 0xaf, 0x44, 0x65, 0x73, 0x69, 0x72, 0x65, 0x64, 0x43, 0x61, 0x6e, 0x61, 0x72, 0x69, 0x65, 0x73)
@@ -7739,26 +8211,31 @@ func (z *DeploymentState) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "PlacedCanaries":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "PlacedCanaries")
-				return
-			}
-			if cap(z.PlacedCanaries) >= int(zb0002) {
-				z.PlacedCanaries = (z.PlacedCanaries)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.PlacedCanaries = nil
 			} else {
-				z.PlacedCanaries = make([]AllocID, zb0002)
-			}
-			for za0001 := range z.PlacedCanaries {
-				{
-					var zb0003 string
-					zb0003, bts, err = msgp.ReadStringBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "PlacedCanaries", za0001)
-						return
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "PlacedCanaries")
+					return
+				}
+				if z.PlacedCanaries != nil && cap(z.PlacedCanaries) >= int(zb0002) {
+					z.PlacedCanaries = (z.PlacedCanaries)[:zb0002]
+				} else {
+					z.PlacedCanaries = make([]AllocID, zb0002)
+				}
+				for za0001 := range z.PlacedCanaries {
+					{
+						var zb0003 string
+						zb0003, bts, err = msgp.ReadStringBytes(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "PlacedCanaries", za0001)
+							return
+						}
+						z.PlacedCanaries[za0001] = AllocID(zb0003)
 					}
-					z.PlacedCanaries[za0001] = AllocID(zb0003)
 				}
 			}
 		case "DesiredCanaries":
@@ -8465,16 +8942,20 @@ func (z *DeviceGroupStats) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "InstanceStats"
 	o = append(o, 0xad, 0x49, 0x6e, 0x73, 0x74, 0x61, 0x6e, 0x63, 0x65, 0x53, 0x74, 0x61, 0x74, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.InstanceStats)))
-	for za0001, za0002 := range z.InstanceStats {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "InstanceStats", za0001)
-				return
+	if z.InstanceStats == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.InstanceStats)))
+		for za0001, za0002 := range z.InstanceStats {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "InstanceStats", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -8518,43 +8999,48 @@ func (z *DeviceGroupStats) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "InstanceStats":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "InstanceStats")
-				return
-			}
-			if z.InstanceStats == nil {
-				z.InstanceStats = make(map[string]*DeviceStats, zb0002)
-			} else if len(z.InstanceStats) > 0 {
-				clear(z.InstanceStats)
-			}
-			for zb0002 > 0 {
-				var za0002 *DeviceStats
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.InstanceStats = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "InstanceStats")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(DeviceStats)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "InstanceStats", za0001)
-						return
-					}
+				if z.InstanceStats == nil {
+					z.InstanceStats = make(map[string]*DeviceStats, zb0002)
+				} else if len(z.InstanceStats) > 0 {
+					clear(z.InstanceStats)
 				}
-				z.InstanceStats[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 *DeviceStats
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "InstanceStats")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(DeviceStats)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "InstanceStats", za0001)
+							return
+						}
+					}
+					z.InstanceStats[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -8875,10 +9361,14 @@ func (z *DrainMetadata) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.AccessorID)
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0001, za0002 := range z.Meta {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0001, za0002 := range z.Meta {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	return
 }
@@ -8926,32 +9416,37 @@ func (z *DrainMetadata) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Meta":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0002)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0001)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0002)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0001)
+						return
+					}
+					z.Meta[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -9062,10 +9557,14 @@ func (z *DriverInfo) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 5
 	// string "Attributes"
 	o = append(o, 0x85, 0xaa, 0x41, 0x74, 0x74, 0x72, 0x69, 0x62, 0x75, 0x74, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
-	for za0001, za0002 := range z.Attributes {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Attributes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
+		for za0001, za0002 := range z.Attributes {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Detected"
 	o = append(o, 0xa8, 0x44, 0x65, 0x74, 0x65, 0x63, 0x74, 0x65, 0x64)
@@ -9101,32 +9600,37 @@ func (z *DriverInfo) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Attributes":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Attributes")
-				return
-			}
-			if z.Attributes == nil {
-				z.Attributes = make(map[string]string, zb0002)
-			} else if len(z.Attributes) > 0 {
-				clear(z.Attributes)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Attributes = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Attributes")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Attributes", za0001)
-					return
+				if z.Attributes == nil {
+					z.Attributes = make(map[string]string, zb0002)
+				} else if len(z.Attributes) > 0 {
+					clear(z.Attributes)
 				}
-				z.Attributes[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Attributes")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Attributes", za0001)
+						return
+					}
+					z.Attributes[za0001] = za0002
+				}
 			}
 		case "Detected":
 			z.Detected, bts, err = msgp.ReadBoolBytes(bts)
@@ -10181,9 +10685,13 @@ func (z *FieldDiff) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.New)
 	// string "Annotations"
 	o = append(o, 0xab, 0x41, 0x6e, 0x6e, 0x6f, 0x74, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Annotations)))
-	for za0001 := range z.Annotations {
-		o = msgp.AppendString(o, z.Annotations[za0001])
+	if z.Annotations == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Annotations)))
+		for za0001 := range z.Annotations {
+			o = msgp.AppendString(o, z.Annotations[za0001])
+		}
 	}
 	return
 }
@@ -10231,22 +10739,27 @@ func (z *FieldDiff) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Annotations":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Annotations")
-				return
-			}
-			if cap(z.Annotations) >= int(zb0002) {
-				z.Annotations = (z.Annotations)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Annotations = nil
 			} else {
-				z.Annotations = make([]string, zb0002)
-			}
-			for za0001 := range z.Annotations {
-				z.Annotations[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Annotations", za0001)
+					err = msgp.WrapError(err, "Annotations")
 					return
+				}
+				if z.Annotations != nil && cap(z.Annotations) >= int(zb0002) {
+					z.Annotations = (z.Annotations)[:zb0002]
+				} else {
+					z.Annotations = make([]string, zb0002)
+				}
+				for za0001 := range z.Annotations {
+					z.Annotations[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Annotations", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -10798,29 +11311,37 @@ func (z *HostStats) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "CPU"
 	o = append(o, 0xa3, 0x43, 0x50, 0x55)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.CPU)))
-	for za0001 := range z.CPU {
-		if z.CPU[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.CPU[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "CPU", za0001)
-				return
+	if z.CPU == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.CPU)))
+		for za0001 := range z.CPU {
+			if z.CPU[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.CPU[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "CPU", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "DiskStats"
 	o = append(o, 0xa9, 0x44, 0x69, 0x73, 0x6b, 0x53, 0x74, 0x61, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DiskStats)))
-	for za0002 := range z.DiskStats {
-		if z.DiskStats[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.DiskStats[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "DiskStats", za0002)
-				return
+	if z.DiskStats == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DiskStats)))
+		for za0002 := range z.DiskStats {
+			if z.DiskStats[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.DiskStats[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "DiskStats", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -10837,15 +11358,19 @@ func (z *HostStats) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "DeviceStats"
 	o = append(o, 0xab, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x53, 0x74, 0x61, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DeviceStats)))
-	for za0003 := range z.DeviceStats {
-		if z.DeviceStats[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.DeviceStats[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "DeviceStats", za0003)
-				return
+	if z.DeviceStats == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DeviceStats)))
+		for za0003 := range z.DeviceStats {
+			if z.DeviceStats[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.DeviceStats[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "DeviceStats", za0003)
+					return
+				}
 			}
 		}
 	}
@@ -10906,62 +11431,72 @@ func (z *HostStats) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "CPU":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CPU")
-				return
-			}
-			if cap(z.CPU) >= int(zb0002) {
-				z.CPU = (z.CPU)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CPU = nil
 			} else {
-				z.CPU = make([]*HostCPUStats, zb0002)
-			}
-			for za0001 := range z.CPU {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.CPU[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "CPU")
+					return
+				}
+				if z.CPU != nil && cap(z.CPU) >= int(zb0002) {
+					z.CPU = (z.CPU)[:zb0002]
 				} else {
-					if z.CPU[za0001] == nil {
-						z.CPU[za0001] = new(HostCPUStats)
-					}
-					bts, err = z.CPU[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "CPU", za0001)
-						return
+					z.CPU = make([]*HostCPUStats, zb0002)
+				}
+				for za0001 := range z.CPU {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.CPU[za0001] = nil
+					} else {
+						if z.CPU[za0001] == nil {
+							z.CPU[za0001] = new(HostCPUStats)
+						}
+						bts, err = z.CPU[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "CPU", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "DiskStats":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DiskStats")
-				return
-			}
-			if cap(z.DiskStats) >= int(zb0003) {
-				z.DiskStats = (z.DiskStats)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DiskStats = nil
 			} else {
-				z.DiskStats = make([]*HostDiskStats, zb0003)
-			}
-			for za0002 := range z.DiskStats {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.DiskStats[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "DiskStats")
+					return
+				}
+				if z.DiskStats != nil && cap(z.DiskStats) >= int(zb0003) {
+					z.DiskStats = (z.DiskStats)[:zb0003]
 				} else {
-					if z.DiskStats[za0002] == nil {
-						z.DiskStats[za0002] = new(HostDiskStats)
-					}
-					bts, err = z.DiskStats[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "DiskStats", za0002)
-						return
+					z.DiskStats = make([]*HostDiskStats, zb0003)
+				}
+				for za0002 := range z.DiskStats {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.DiskStats[za0002] = nil
+					} else {
+						if z.DiskStats[za0002] == nil {
+							z.DiskStats[za0002] = new(HostDiskStats)
+						}
+						bts, err = z.DiskStats[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "DiskStats", za0002)
+							return
+						}
 					}
 				}
 			}
@@ -10983,32 +11518,37 @@ func (z *HostStats) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "DeviceStats":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DeviceStats")
-				return
-			}
-			if cap(z.DeviceStats) >= int(zb0004) {
-				z.DeviceStats = (z.DeviceStats)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DeviceStats = nil
 			} else {
-				z.DeviceStats = make([]*DeviceGroupStats, zb0004)
-			}
-			for za0003 := range z.DeviceStats {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.DeviceStats[za0003] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "DeviceStats")
+					return
+				}
+				if z.DeviceStats != nil && cap(z.DeviceStats) >= int(zb0004) {
+					z.DeviceStats = (z.DeviceStats)[:zb0004]
 				} else {
-					if z.DeviceStats[za0003] == nil {
-						z.DeviceStats[za0003] = new(DeviceGroupStats)
-					}
-					bts, err = z.DeviceStats[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "DeviceStats", za0003)
-						return
+					z.DeviceStats = make([]*DeviceGroupStats, zb0004)
+				}
+				for za0003 := range z.DeviceStats {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.DeviceStats[za0003] = nil
+					} else {
+						if z.DeviceStats[za0003] == nil {
+							z.DeviceStats[za0003] = new(DeviceGroupStats)
+						}
+						bts, err = z.DeviceStats[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "DeviceStats", za0003)
+							return
+						}
 					}
 				}
 			}
@@ -11162,71 +11702,91 @@ func (z *Job) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.AllAtOnce)
 	// string "Datacenters"
 	o = append(o, 0xab, 0x44, 0x61, 0x74, 0x61, 0x63, 0x65, 0x6e, 0x74, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Datacenters)))
-	for za0001 := range z.Datacenters {
-		o = msgp.AppendString(o, z.Datacenters[za0001])
+	if z.Datacenters == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Datacenters)))
+		for za0001 := range z.Datacenters {
+			o = msgp.AppendString(o, z.Datacenters[za0001])
+		}
 	}
 	// string "NodePool"
 	o = append(o, 0xa8, 0x4e, 0x6f, 0x64, 0x65, 0x50, 0x6f, 0x6f, 0x6c)
 	o = msgp.AppendString(o, z.NodePool)
 	// string "Constraints"
 	o = append(o, 0xab, 0x43, 0x6f, 0x6e, 0x73, 0x74, 0x72, 0x61, 0x69, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
-	for za0002 := range z.Constraints {
-		if z.Constraints[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 3
-			// string "LTarget"
-			o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0002].LTarget)
-			// string "RTarget"
-			o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0002].RTarget)
-			// string "Operand"
-			o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
-			o = msgp.AppendString(o, z.Constraints[za0002].Operand)
+	if z.Constraints == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
+		for za0002 := range z.Constraints {
+			if z.Constraints[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 3
+				// string "LTarget"
+				o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0002].LTarget)
+				// string "RTarget"
+				o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0002].RTarget)
+				// string "Operand"
+				o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
+				o = msgp.AppendString(o, z.Constraints[za0002].Operand)
+			}
 		}
 	}
 	// string "Affinities"
 	o = append(o, 0xaa, 0x41, 0x66, 0x66, 0x69, 0x6e, 0x69, 0x74, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
-	for za0003 := range z.Affinities {
-		if z.Affinities[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Affinities[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities", za0003)
-				return
+	if z.Affinities == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
+		for za0003 := range z.Affinities {
+			if z.Affinities[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Affinities[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities", za0003)
+					return
+				}
 			}
 		}
 	}
 	// string "Spreads"
 	o = append(o, 0xa7, 0x53, 0x70, 0x72, 0x65, 0x61, 0x64, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Spreads)))
-	for za0004 := range z.Spreads {
-		if z.Spreads[za0004] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Spreads[za0004].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Spreads", za0004)
-				return
+	if z.Spreads == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Spreads)))
+		for za0004 := range z.Spreads {
+			if z.Spreads[za0004] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Spreads[za0004].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Spreads", za0004)
+					return
+				}
 			}
 		}
 	}
 	// string "TaskGroups"
 	o = append(o, 0xaa, 0x54, 0x61, 0x73, 0x6b, 0x47, 0x72, 0x6f, 0x75, 0x70, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.TaskGroups)))
-	for za0005 := range z.TaskGroups {
-		if z.TaskGroups[za0005] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.TaskGroups[za0005].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskGroups", za0005)
-				return
+	if z.TaskGroups == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.TaskGroups)))
+		for za0005 := range z.TaskGroups {
+			if z.TaskGroups[za0005] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.TaskGroups[za0005].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "TaskGroups", za0005)
+					return
+				}
 			}
 		}
 	}
@@ -11276,10 +11836,14 @@ func (z *Job) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0006, za0007 := range z.Meta {
-		o = msgp.AppendString(o, za0006)
-		o = msgp.AppendString(o, za0007)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0006, za0007 := range z.Meta {
+			o = msgp.AppendString(o, za0006)
+			o = msgp.AppendString(o, za0007)
+		}
 	}
 	// string "UI"
 	o = append(o, 0xa2, 0x55, 0x49)
@@ -11292,24 +11856,32 @@ func (z *Job) MarshalMsg(b []byte) (o []byte, err error) {
 		o = msgp.AppendString(o, z.UI.Description)
 		// string "Links"
 		o = append(o, 0xa5, 0x4c, 0x69, 0x6e, 0x6b, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.UI.Links)))
-		for za0008 := range z.UI.Links {
-			if z.UI.Links[za0008] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				// map header, size 2
-				// string "Label"
-				o = append(o, 0x82, 0xa5, 0x4c, 0x61, 0x62, 0x65, 0x6c)
-				o = msgp.AppendString(o, z.UI.Links[za0008].Label)
-				// string "Url"
-				o = append(o, 0xa3, 0x55, 0x72, 0x6c)
-				o = msgp.AppendString(o, z.UI.Links[za0008].Url)
+		if z.UI.Links == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.UI.Links)))
+			for za0008 := range z.UI.Links {
+				if z.UI.Links[za0008] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					// map header, size 2
+					// string "Label"
+					o = append(o, 0x82, 0xa5, 0x4c, 0x61, 0x62, 0x65, 0x6c)
+					o = msgp.AppendString(o, z.UI.Links[za0008].Label)
+					// string "Url"
+					o = append(o, 0xa3, 0x55, 0x72, 0x6c)
+					o = msgp.AppendString(o, z.UI.Links[za0008].Url)
+				}
 			}
 		}
 	}
 	// string "Payload"
 	o = append(o, 0xa7, 0x50, 0x61, 0x79, 0x6c, 0x6f, 0x61, 0x64)
-	o = msgp.AppendBytes(o, z.Payload)
+	if z.Payload == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Payload)
+	}
 	// string "ConsulNamespace"
 	o = append(o, 0xaf, 0x43, 0x6f, 0x6e, 0x73, 0x75, 0x6c, 0x4e, 0x61, 0x6d, 0x65, 0x73, 0x70, 0x61, 0x63, 0x65)
 	o = msgp.AppendString(o, z.ConsulNamespace)
@@ -11439,22 +12011,27 @@ func (z *Job) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Datacenters":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Datacenters")
-				return
-			}
-			if cap(z.Datacenters) >= int(zb0003) {
-				z.Datacenters = (z.Datacenters)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Datacenters = nil
 			} else {
-				z.Datacenters = make([]string, zb0003)
-			}
-			for za0001 := range z.Datacenters {
-				z.Datacenters[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Datacenters", za0001)
+					err = msgp.WrapError(err, "Datacenters")
 					return
+				}
+				if z.Datacenters != nil && cap(z.Datacenters) >= int(zb0003) {
+					z.Datacenters = (z.Datacenters)[:zb0003]
+				} else {
+					z.Datacenters = make([]string, zb0003)
+				}
+				for za0001 := range z.Datacenters {
+					z.Datacenters[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Datacenters", za0001)
+						return
+					}
 				}
 			}
 		case "NodePool":
@@ -11464,157 +12041,177 @@ func (z *Job) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Constraints":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Constraints")
-				return
-			}
-			if cap(z.Constraints) >= int(zb0004) {
-				z.Constraints = (z.Constraints)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Constraints = nil
 			} else {
-				z.Constraints = make([]*Constraint, zb0004)
-			}
-			for za0002 := range z.Constraints {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Constraints[za0002] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Constraints")
+					return
+				}
+				if z.Constraints != nil && cap(z.Constraints) >= int(zb0004) {
+					z.Constraints = (z.Constraints)[:zb0004]
 				} else {
-					if z.Constraints[za0002] == nil {
-						z.Constraints[za0002] = new(Constraint)
-					}
-					var zb0005 uint32
-					zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Constraints", za0002)
-						return
-					}
-					for zb0005 > 0 {
-						zb0005--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					z.Constraints = make([]*Constraint, zb0004)
+				}
+				for za0002 := range z.Constraints {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Constraints[za0002] = nil
+					} else {
+						if z.Constraints[za0002] == nil {
+							z.Constraints[za0002] = new(Constraint)
+						}
+						var zb0005 uint32
+						zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Constraints", za0002)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "LTarget":
-							z.Constraints[za0002].LTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0002, "LTarget")
-								return
-							}
-						case "RTarget":
-							z.Constraints[za0002].RTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0002, "RTarget")
-								return
-							}
-						case "Operand":
-							z.Constraints[za0002].Operand, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0002, "Operand")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0005 > 0 {
+							zb0005--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "Constraints", za0002)
 								return
+							}
+							switch msgp.UnsafeString(field) {
+							case "LTarget":
+								z.Constraints[za0002].LTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0002, "LTarget")
+									return
+								}
+							case "RTarget":
+								z.Constraints[za0002].RTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0002, "RTarget")
+									return
+								}
+							case "Operand":
+								z.Constraints[za0002].Operand, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0002, "Operand")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0002)
+									return
+								}
 							}
 						}
 					}
 				}
 			}
 		case "Affinities":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities")
-				return
-			}
-			if cap(z.Affinities) >= int(zb0006) {
-				z.Affinities = (z.Affinities)[:zb0006]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Affinities = nil
 			} else {
-				z.Affinities = make([]*Affinity, zb0006)
-			}
-			for za0003 := range z.Affinities {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Affinities[za0003] = nil
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities")
+					return
+				}
+				if z.Affinities != nil && cap(z.Affinities) >= int(zb0006) {
+					z.Affinities = (z.Affinities)[:zb0006]
 				} else {
-					if z.Affinities[za0003] == nil {
-						z.Affinities[za0003] = new(Affinity)
-					}
-					bts, err = z.Affinities[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Affinities", za0003)
-						return
+					z.Affinities = make([]*Affinity, zb0006)
+				}
+				for za0003 := range z.Affinities {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Affinities[za0003] = nil
+					} else {
+						if z.Affinities[za0003] == nil {
+							z.Affinities[za0003] = new(Affinity)
+						}
+						bts, err = z.Affinities[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Affinities", za0003)
+							return
+						}
 					}
 				}
 			}
 		case "Spreads":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Spreads")
-				return
-			}
-			if cap(z.Spreads) >= int(zb0007) {
-				z.Spreads = (z.Spreads)[:zb0007]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Spreads = nil
 			} else {
-				z.Spreads = make([]*Spread, zb0007)
-			}
-			for za0004 := range z.Spreads {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Spreads[za0004] = nil
+				var zb0007 uint32
+				zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Spreads")
+					return
+				}
+				if z.Spreads != nil && cap(z.Spreads) >= int(zb0007) {
+					z.Spreads = (z.Spreads)[:zb0007]
 				} else {
-					if z.Spreads[za0004] == nil {
-						z.Spreads[za0004] = new(Spread)
-					}
-					bts, err = z.Spreads[za0004].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Spreads", za0004)
-						return
+					z.Spreads = make([]*Spread, zb0007)
+				}
+				for za0004 := range z.Spreads {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Spreads[za0004] = nil
+					} else {
+						if z.Spreads[za0004] == nil {
+							z.Spreads[za0004] = new(Spread)
+						}
+						bts, err = z.Spreads[za0004].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Spreads", za0004)
+							return
+						}
 					}
 				}
 			}
 		case "TaskGroups":
-			var zb0008 uint32
-			zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskGroups")
-				return
-			}
-			if cap(z.TaskGroups) >= int(zb0008) {
-				z.TaskGroups = (z.TaskGroups)[:zb0008]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaskGroups = nil
 			} else {
-				z.TaskGroups = make([]*TaskGroup, zb0008)
-			}
-			for za0005 := range z.TaskGroups {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.TaskGroups[za0005] = nil
+				var zb0008 uint32
+				zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "TaskGroups")
+					return
+				}
+				if z.TaskGroups != nil && cap(z.TaskGroups) >= int(zb0008) {
+					z.TaskGroups = (z.TaskGroups)[:zb0008]
 				} else {
-					if z.TaskGroups[za0005] == nil {
-						z.TaskGroups[za0005] = new(TaskGroup)
-					}
-					bts, err = z.TaskGroups[za0005].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "TaskGroups", za0005)
-						return
+					z.TaskGroups = make([]*TaskGroup, zb0008)
+				}
+				for za0005 := range z.TaskGroups {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.TaskGroups[za0005] = nil
+					} else {
+						if z.TaskGroups[za0005] == nil {
+							z.TaskGroups[za0005] = new(TaskGroup)
+						}
+						bts, err = z.TaskGroups[za0005].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "TaskGroups", za0005)
+							return
+						}
 					}
 				}
 			}
@@ -11687,32 +12284,37 @@ func (z *Job) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Meta":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0009)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0009 > 0 {
-				var za0007 string
-				zb0009--
-				var za0006 string
-				za0006, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0007, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0006)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0009)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0006] = za0007
+				for zb0009 > 0 {
+					var za0007 string
+					zb0009--
+					var za0006 string
+					za0006, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0006)
+						return
+					}
+					z.Meta[za0006] = za0007
+				}
 			}
 		case "UI":
 			if msgp.IsNil(bts) {
@@ -11746,59 +12348,64 @@ func (z *Job) UnmarshalMsg(bts []byte) (o []byte, err error) {
 							return
 						}
 					case "Links":
-						var zb0011 uint32
-						zb0011, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "UI", "Links")
-							return
-						}
-						if cap(z.UI.Links) >= int(zb0011) {
-							z.UI.Links = (z.UI.Links)[:zb0011]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.UI.Links = nil
 						} else {
-							z.UI.Links = make([]*JobUILink, zb0011)
-						}
-						for za0008 := range z.UI.Links {
-							if msgp.IsNil(bts) {
-								bts, err = msgp.ReadNilBytes(bts)
-								if err != nil {
-									return
-								}
-								z.UI.Links[za0008] = nil
+							var zb0011 uint32
+							zb0011, bts, err = msgp.ReadArrayHeaderBytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "UI", "Links")
+								return
+							}
+							if z.UI.Links != nil && cap(z.UI.Links) >= int(zb0011) {
+								z.UI.Links = (z.UI.Links)[:zb0011]
 							} else {
-								if z.UI.Links[za0008] == nil {
-									z.UI.Links[za0008] = new(JobUILink)
-								}
-								var zb0012 uint32
-								zb0012, bts, err = msgp.ReadMapHeaderBytes(bts)
-								if err != nil {
-									err = msgp.WrapError(err, "UI", "Links", za0008)
-									return
-								}
-								for zb0012 > 0 {
-									zb0012--
-									field, bts, err = msgp.ReadMapKeyZC(bts)
+								z.UI.Links = make([]*JobUILink, zb0011)
+							}
+							for za0008 := range z.UI.Links {
+								if msgp.IsNil(bts) {
+									bts, err = msgp.ReadNilBytes(bts)
+									if err != nil {
+										return
+									}
+									z.UI.Links[za0008] = nil
+								} else {
+									if z.UI.Links[za0008] == nil {
+										z.UI.Links[za0008] = new(JobUILink)
+									}
+									var zb0012 uint32
+									zb0012, bts, err = msgp.ReadMapHeaderBytes(bts)
 									if err != nil {
 										err = msgp.WrapError(err, "UI", "Links", za0008)
 										return
 									}
-									switch msgp.UnsafeString(field) {
-									case "Label":
-										z.UI.Links[za0008].Label, bts, err = msgp.ReadStringBytes(bts)
-										if err != nil {
-											err = msgp.WrapError(err, "UI", "Links", za0008, "Label")
-											return
-										}
-									case "Url":
-										z.UI.Links[za0008].Url, bts, err = msgp.ReadStringBytes(bts)
-										if err != nil {
-											err = msgp.WrapError(err, "UI", "Links", za0008, "Url")
-											return
-										}
-									default:
-										bts, err = msgp.Skip(bts)
+									for zb0012 > 0 {
+										zb0012--
+										field, bts, err = msgp.ReadMapKeyZC(bts)
 										if err != nil {
 											err = msgp.WrapError(err, "UI", "Links", za0008)
 											return
+										}
+										switch msgp.UnsafeString(field) {
+										case "Label":
+											z.UI.Links[za0008].Label, bts, err = msgp.ReadStringBytes(bts)
+											if err != nil {
+												err = msgp.WrapError(err, "UI", "Links", za0008, "Label")
+												return
+											}
+										case "Url":
+											z.UI.Links[za0008].Url, bts, err = msgp.ReadStringBytes(bts)
+											if err != nil {
+												err = msgp.WrapError(err, "UI", "Links", za0008, "Url")
+												return
+											}
+										default:
+											bts, err = msgp.Skip(bts)
+											if err != nil {
+												err = msgp.WrapError(err, "UI", "Links", za0008)
+												return
+											}
 										}
 									}
 								}
@@ -11814,10 +12421,18 @@ func (z *Job) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Payload":
-			z.Payload, bts, err = msgp.ReadBytesBytes(bts, z.Payload)
-			if err != nil {
-				err = msgp.WrapError(err, "Payload")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Payload = nil
+			} else {
+				z.Payload, bts, err = msgp.ReadBytesBytes(bts, z.Payload)
+				if err != nil {
+					err = msgp.WrapError(err, "Payload")
+					return
+				}
+				if z.Payload == nil {
+					z.Payload = make([]byte, 0)
+				}
 			}
 		case "ConsulNamespace":
 			z.ConsulNamespace, bts, err = msgp.ReadStringBytes(bts)
@@ -12150,43 +12765,55 @@ func (z *JobDiff) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, string(z.ID))
 	// string "Fields"
 	o = append(o, 0xa6, 0x46, 0x69, 0x65, 0x6c, 0x64, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
-	for za0001 := range z.Fields {
-		if z.Fields[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Fields[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields", za0001)
-				return
+	if z.Fields == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
+		for za0001 := range z.Fields {
+			if z.Fields[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Fields[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Objects"
 	o = append(o, 0xa7, 0x4f, 0x62, 0x6a, 0x65, 0x63, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
-	for za0002 := range z.Objects {
-		if z.Objects[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Objects[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects", za0002)
-				return
+	if z.Objects == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
+		for za0002 := range z.Objects {
+			if z.Objects[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Objects[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "TaskGroups"
 	o = append(o, 0xaa, 0x54, 0x61, 0x73, 0x6b, 0x47, 0x72, 0x6f, 0x75, 0x70, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.TaskGroups)))
-	for za0003 := range z.TaskGroups {
-		if z.TaskGroups[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.TaskGroups[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskGroups", za0003)
-				return
+	if z.TaskGroups == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.TaskGroups)))
+		for za0003 := range z.TaskGroups {
+			if z.TaskGroups[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.TaskGroups[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "TaskGroups", za0003)
+					return
+				}
 			}
 		}
 	}
@@ -12228,92 +12855,107 @@ func (z *JobDiff) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				z.ID = JobID(zb0002)
 			}
 		case "Fields":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields")
-				return
-			}
-			if cap(z.Fields) >= int(zb0003) {
-				z.Fields = (z.Fields)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Fields = nil
 			} else {
-				z.Fields = make([]*FieldDiff, zb0003)
-			}
-			for za0001 := range z.Fields {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Fields[za0001] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields")
+					return
+				}
+				if z.Fields != nil && cap(z.Fields) >= int(zb0003) {
+					z.Fields = (z.Fields)[:zb0003]
 				} else {
-					if z.Fields[za0001] == nil {
-						z.Fields[za0001] = new(FieldDiff)
-					}
-					bts, err = z.Fields[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Fields", za0001)
-						return
+					z.Fields = make([]*FieldDiff, zb0003)
+				}
+				for za0001 := range z.Fields {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Fields[za0001] = nil
+					} else {
+						if z.Fields[za0001] == nil {
+							z.Fields[za0001] = new(FieldDiff)
+						}
+						bts, err = z.Fields[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Fields", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Objects":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects")
-				return
-			}
-			if cap(z.Objects) >= int(zb0004) {
-				z.Objects = (z.Objects)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Objects = nil
 			} else {
-				z.Objects = make([]*ObjectDiff, zb0004)
-			}
-			for za0002 := range z.Objects {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Objects[za0002] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects")
+					return
+				}
+				if z.Objects != nil && cap(z.Objects) >= int(zb0004) {
+					z.Objects = (z.Objects)[:zb0004]
 				} else {
-					if z.Objects[za0002] == nil {
-						z.Objects[za0002] = new(ObjectDiff)
-					}
-					bts, err = z.Objects[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Objects", za0002)
-						return
+					z.Objects = make([]*ObjectDiff, zb0004)
+				}
+				for za0002 := range z.Objects {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Objects[za0002] = nil
+					} else {
+						if z.Objects[za0002] == nil {
+							z.Objects[za0002] = new(ObjectDiff)
+						}
+						bts, err = z.Objects[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Objects", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "TaskGroups":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaskGroups")
-				return
-			}
-			if cap(z.TaskGroups) >= int(zb0005) {
-				z.TaskGroups = (z.TaskGroups)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaskGroups = nil
 			} else {
-				z.TaskGroups = make([]*TaskGroupDiff, zb0005)
-			}
-			for za0003 := range z.TaskGroups {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.TaskGroups[za0003] = nil
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "TaskGroups")
+					return
+				}
+				if z.TaskGroups != nil && cap(z.TaskGroups) >= int(zb0005) {
+					z.TaskGroups = (z.TaskGroups)[:zb0005]
 				} else {
-					if z.TaskGroups[za0003] == nil {
-						z.TaskGroups[za0003] = new(TaskGroupDiff)
-					}
-					bts, err = z.TaskGroups[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "TaskGroups", za0003)
-						return
+					z.TaskGroups = make([]*TaskGroupDiff, zb0005)
+				}
+				for za0003 := range z.TaskGroups {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.TaskGroups[za0003] = nil
+					} else {
+						if z.TaskGroups[za0003] == nil {
+							z.TaskGroups[za0003] = new(TaskGroupDiff)
+						}
+						bts, err = z.TaskGroups[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "TaskGroups", za0003)
+							return
+						}
 					}
 				}
 			}
@@ -12484,9 +13126,13 @@ func (z *JobListStub) MarshalMsg(b []byte) (o []byte, err error) {
 		o = msgp.AppendString(o, z.NodePool)
 		// string "Datacenters"
 		o = append(o, 0xab, 0x44, 0x61, 0x74, 0x61, 0x63, 0x65, 0x6e, 0x74, 0x65, 0x72, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.Datacenters)))
-		for za0001 := range z.Datacenters {
-			o = msgp.AppendString(o, z.Datacenters[za0001])
+		if z.Datacenters == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.Datacenters)))
+			for za0001 := range z.Datacenters {
+				o = msgp.AppendString(o, z.Datacenters[za0001])
+			}
 		}
 		// string "Multiregion"
 		o = append(o, 0xab, 0x4d, 0x75, 0x6c, 0x74, 0x69, 0x72, 0x65, 0x67, 0x69, 0x6f, 0x6e)
@@ -12613,22 +13259,27 @@ func (z *JobListStub) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Datacenters":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Datacenters")
-				return
-			}
-			if cap(z.Datacenters) >= int(zb0004) {
-				z.Datacenters = (z.Datacenters)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Datacenters = nil
 			} else {
-				z.Datacenters = make([]string, zb0004)
-			}
-			for za0001 := range z.Datacenters {
-				z.Datacenters[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Datacenters", za0001)
+					err = msgp.WrapError(err, "Datacenters")
 					return
+				}
+				if z.Datacenters != nil && cap(z.Datacenters) >= int(zb0004) {
+					z.Datacenters = (z.Datacenters)[:zb0004]
+				} else {
+					z.Datacenters = make([]string, zb0004)
+				}
+				for za0001 := range z.Datacenters {
+					z.Datacenters[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Datacenters", za0001)
+						return
+					}
 				}
 			}
 		case "Multiregion":
@@ -12811,10 +13462,14 @@ func (z *JobSubmission) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Format)
 	// string "VariableFlags"
 	o = append(o, 0xad, 0x56, 0x61, 0x72, 0x69, 0x61, 0x62, 0x6c, 0x65, 0x46, 0x6c, 0x61, 0x67, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.VariableFlags)))
-	for za0001, za0002 := range z.VariableFlags {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.VariableFlags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.VariableFlags)))
+		for za0001, za0002 := range z.VariableFlags {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Variables"
 	o = append(o, 0xa9, 0x56, 0x61, 0x72, 0x69, 0x61, 0x62, 0x6c, 0x65, 0x73)
@@ -12865,32 +13520,37 @@ func (z *JobSubmission) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "VariableFlags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "VariableFlags")
-				return
-			}
-			if z.VariableFlags == nil {
-				z.VariableFlags = make(map[string]string, zb0002)
-			} else if len(z.VariableFlags) > 0 {
-				clear(z.VariableFlags)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.VariableFlags = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "VariableFlags")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "VariableFlags", za0001)
-					return
+				if z.VariableFlags == nil {
+					z.VariableFlags = make(map[string]string, zb0002)
+				} else if len(z.VariableFlags) > 0 {
+					clear(z.VariableFlags)
 				}
-				z.VariableFlags[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "VariableFlags")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "VariableFlags", za0001)
+						return
+					}
+					z.VariableFlags[za0001] = za0002
+				}
 			}
 		case "Variables":
 			z.Variables, bts, err = msgp.ReadStringBytes(bts)
@@ -12963,13 +13623,17 @@ func (z *JobSummary) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Namespace)
 	// string "Summary"
 	o = append(o, 0xa7, 0x53, 0x75, 0x6d, 0x6d, 0x61, 0x72, 0x79)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Summary)))
-	for za0001, za0002 := range z.Summary {
-		o = msgp.AppendString(o, za0001)
-		o, err = za0002.MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Summary", za0001)
-			return
+	if z.Summary == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Summary)))
+		for za0001, za0002 := range z.Summary {
+			o = msgp.AppendString(o, za0001)
+			o, err = za0002.MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Summary", za0001)
+				return
+			}
 		}
 	}
 	// string "Children"
@@ -13032,32 +13696,37 @@ func (z *JobSummary) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Summary":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Summary")
-				return
-			}
-			if z.Summary == nil {
-				z.Summary = make(map[string]TaskGroupSummary, zb0003)
-			} else if len(z.Summary) > 0 {
-				clear(z.Summary)
-			}
-			for zb0003 > 0 {
-				var za0002 TaskGroupSummary
-				zb0003--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Summary = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Summary")
 					return
 				}
-				bts, err = za0002.UnmarshalMsg(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Summary", za0001)
-					return
+				if z.Summary == nil {
+					z.Summary = make(map[string]TaskGroupSummary, zb0003)
+				} else if len(z.Summary) > 0 {
+					clear(z.Summary)
 				}
-				z.Summary[za0001] = za0002
+				for zb0003 > 0 {
+					var za0002 TaskGroupSummary
+					zb0003--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Summary")
+						return
+					}
+					bts, err = za0002.UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Summary", za0001)
+						return
+					}
+					z.Summary[za0001] = za0002
+				}
 			}
 		case "Children":
 			if msgp.IsNil(bts) {
@@ -13163,18 +13832,22 @@ func (z *JobUI) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Description)
 	// string "Links"
 	o = append(o, 0xa5, 0x4c, 0x69, 0x6e, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Links)))
-	for za0001 := range z.Links {
-		if z.Links[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 2
-			// string "Label"
-			o = append(o, 0x82, 0xa5, 0x4c, 0x61, 0x62, 0x65, 0x6c)
-			o = msgp.AppendString(o, z.Links[za0001].Label)
-			// string "Url"
-			o = append(o, 0xa3, 0x55, 0x72, 0x6c)
-			o = msgp.AppendString(o, z.Links[za0001].Url)
+	if z.Links == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Links)))
+		for za0001 := range z.Links {
+			if z.Links[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 2
+				// string "Label"
+				o = append(o, 0x82, 0xa5, 0x4c, 0x61, 0x62, 0x65, 0x6c)
+				o = msgp.AppendString(o, z.Links[za0001].Label)
+				// string "Url"
+				o = append(o, 0xa3, 0x55, 0x72, 0x6c)
+				o = msgp.AppendString(o, z.Links[za0001].Url)
+			}
 		}
 	}
 	return
@@ -13205,59 +13878,64 @@ func (z *JobUI) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Links":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Links")
-				return
-			}
-			if cap(z.Links) >= int(zb0002) {
-				z.Links = (z.Links)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Links = nil
 			} else {
-				z.Links = make([]*JobUILink, zb0002)
-			}
-			for za0001 := range z.Links {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Links[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Links")
+					return
+				}
+				if z.Links != nil && cap(z.Links) >= int(zb0002) {
+					z.Links = (z.Links)[:zb0002]
 				} else {
-					if z.Links[za0001] == nil {
-						z.Links[za0001] = new(JobUILink)
-					}
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Links", za0001)
-						return
-					}
-					for zb0003 > 0 {
-						zb0003--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					z.Links = make([]*JobUILink, zb0002)
+				}
+				for za0001 := range z.Links {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Links[za0001] = nil
+					} else {
+						if z.Links[za0001] == nil {
+							z.Links[za0001] = new(JobUILink)
+						}
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Links", za0001)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "Label":
-							z.Links[za0001].Label, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Links", za0001, "Label")
-								return
-							}
-						case "Url":
-							z.Links[za0001].Url, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Links", za0001, "Url")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0003 > 0 {
+							zb0003--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "Links", za0001)
 								return
+							}
+							switch msgp.UnsafeString(field) {
+							case "Label":
+								z.Links[za0001].Label, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Links", za0001, "Label")
+									return
+								}
+							case "Url":
+								z.Links[za0001].Url, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Links", za0001, "Url")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Links", za0001)
+									return
+								}
 							}
 						}
 					}
@@ -13519,9 +14197,13 @@ func (z *MemoryStats) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.MappedFile)
 	// string "Measured"
 	o = append(o, 0xa8, 0x4d, 0x65, 0x61, 0x73, 0x75, 0x72, 0x65, 0x64)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Measured)))
-	for za0001 := range z.Measured {
-		o = msgp.AppendString(o, z.Measured[za0001])
+	if z.Measured == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Measured)))
+		for za0001 := range z.Measured {
+			o = msgp.AppendString(o, z.Measured[za0001])
+		}
 	}
 	return
 }
@@ -13593,22 +14275,27 @@ func (z *MemoryStats) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Measured":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Measured")
-				return
-			}
-			if cap(z.Measured) >= int(zb0002) {
-				z.Measured = (z.Measured)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Measured = nil
 			} else {
-				z.Measured = make([]string, zb0002)
-			}
-			for za0001 := range z.Measured {
-				z.Measured[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Measured", za0001)
+					err = msgp.WrapError(err, "Measured")
 					return
+				}
+				if z.Measured != nil && cap(z.Measured) >= int(zb0002) {
+					z.Measured = (z.Measured)[:zb0002]
+				} else {
+					z.Measured = make([]string, zb0002)
+				}
+				for za0001 := range z.Measured {
+					z.Measured[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Measured", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -13730,15 +14417,19 @@ func (z *Multiregion) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Regions"
 	o = append(o, 0xa7, 0x52, 0x65, 0x67, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Regions)))
-	for za0001 := range z.Regions {
-		if z.Regions[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Regions[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Regions", za0001)
-				return
+	if z.Regions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Regions)))
+		for za0001 := range z.Regions {
+			if z.Regions[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Regions[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Regions", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -13810,32 +14501,37 @@ func (z *Multiregion) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Regions":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Regions")
-				return
-			}
-			if cap(z.Regions) >= int(zb0003) {
-				z.Regions = (z.Regions)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Regions = nil
 			} else {
-				z.Regions = make([]*MultiregionRegion, zb0003)
-			}
-			for za0001 := range z.Regions {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Regions[za0001] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Regions")
+					return
+				}
+				if z.Regions != nil && cap(z.Regions) >= int(zb0003) {
+					z.Regions = (z.Regions)[:zb0003]
 				} else {
-					if z.Regions[za0001] == nil {
-						z.Regions[za0001] = new(MultiregionRegion)
-					}
-					bts, err = z.Regions[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Regions", za0001)
-						return
+					z.Regions = make([]*MultiregionRegion, zb0003)
+				}
+				for za0001 := range z.Regions {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Regions[za0001] = nil
+					} else {
+						if z.Regions[za0001] == nil {
+							z.Regions[za0001] = new(MultiregionRegion)
+						}
+						bts, err = z.Regions[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Regions", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -13882,19 +14578,27 @@ func (z *MultiregionRegion) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt(o, z.Count)
 	// string "Datacenters"
 	o = append(o, 0xab, 0x44, 0x61, 0x74, 0x61, 0x63, 0x65, 0x6e, 0x74, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Datacenters)))
-	for za0001 := range z.Datacenters {
-		o = msgp.AppendString(o, z.Datacenters[za0001])
+	if z.Datacenters == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Datacenters)))
+		for za0001 := range z.Datacenters {
+			o = msgp.AppendString(o, z.Datacenters[za0001])
+		}
 	}
 	// string "NodePool"
 	o = append(o, 0xa8, 0x4e, 0x6f, 0x64, 0x65, 0x50, 0x6f, 0x6f, 0x6c)
 	o = msgp.AppendString(o, z.NodePool)
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0002, za0003 := range z.Meta {
-		o = msgp.AppendString(o, za0002)
-		o = msgp.AppendString(o, za0003)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0002, za0003 := range z.Meta {
+			o = msgp.AppendString(o, za0002)
+			o = msgp.AppendString(o, za0003)
+		}
 	}
 	return
 }
@@ -13930,22 +14634,27 @@ func (z *MultiregionRegion) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Datacenters":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Datacenters")
-				return
-			}
-			if cap(z.Datacenters) >= int(zb0002) {
-				z.Datacenters = (z.Datacenters)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Datacenters = nil
 			} else {
-				z.Datacenters = make([]string, zb0002)
-			}
-			for za0001 := range z.Datacenters {
-				z.Datacenters[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Datacenters", za0001)
+					err = msgp.WrapError(err, "Datacenters")
 					return
+				}
+				if z.Datacenters != nil && cap(z.Datacenters) >= int(zb0002) {
+					z.Datacenters = (z.Datacenters)[:zb0002]
+				} else {
+					z.Datacenters = make([]string, zb0002)
+				}
+				for za0001 := range z.Datacenters {
+					z.Datacenters[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Datacenters", za0001)
+						return
+					}
 				}
 			}
 		case "NodePool":
@@ -13955,32 +14664,37 @@ func (z *MultiregionRegion) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Meta":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0003)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0003 > 0 {
-				var za0003 string
-				zb0003--
-				var za0002 string
-				za0002, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0003, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0002)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0003)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0002] = za0003
+				for zb0003 > 0 {
+					var za0003 string
+					zb0003--
+					var za0002 string
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0002)
+						return
+					}
+					z.Meta[za0002] = za0003
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -14080,9 +14794,13 @@ func (z *NUMA) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Affinity)
 	// string "Devices"
 	o = append(o, 0xa7, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
-	for za0001 := range z.Devices {
-		o = msgp.AppendString(o, z.Devices[za0001])
+	if z.Devices == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
+		for za0001 := range z.Devices {
+			o = msgp.AppendString(o, z.Devices[za0001])
+		}
 	}
 	return
 }
@@ -14112,22 +14830,27 @@ func (z *NUMA) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Devices":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices")
-				return
-			}
-			if cap(z.Devices) >= int(zb0002) {
-				z.Devices = (z.Devices)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Devices = nil
 			} else {
-				z.Devices = make([]string, zb0002)
-			}
-			for za0001 := range z.Devices {
-				z.Devices[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Devices", za0001)
+					err = msgp.WrapError(err, "Devices")
 					return
+				}
+				if z.Devices != nil && cap(z.Devices) >= int(zb0002) {
+					z.Devices = (z.Devices)[:zb0002]
+				} else {
+					z.Devices = make([]string, zb0002)
+				}
+				for za0001 := range z.Devices {
+					z.Devices[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Devices", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -14177,14 +14900,22 @@ func (z *Namespace) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0001, za0002 := range z.Meta {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0001, za0002 := range z.Meta {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Hash"
 	o = append(o, 0xa4, 0x48, 0x61, 0x73, 0x68)
-	o = msgp.AppendBytes(o, z.Hash)
+	if z.Hash == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Hash)
+	}
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -14248,38 +14979,51 @@ func (z *Namespace) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Meta":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0002)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0001)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0002)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0001)
+						return
+					}
+					z.Meta[za0001] = za0002
+				}
 			}
 		case "Hash":
-			z.Hash, bts, err = msgp.ReadBytesBytes(bts, z.Hash)
-			if err != nil {
-				err = msgp.WrapError(err, "Hash")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Hash = nil
+			} else {
+				z.Hash, bts, err = msgp.ReadBytesBytes(bts, z.Hash)
+				if err != nil {
+					err = msgp.WrapError(err, "Hash")
+					return
+				}
+				if z.Hash == nil {
+					z.Hash = make([]byte, 0)
+				}
 			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
@@ -14330,27 +15074,43 @@ func (z *NamespaceCapabilities) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 4
 	// string "EnabledTaskDrivers"
 	o = append(o, 0x84, 0xb2, 0x45, 0x6e, 0x61, 0x62, 0x6c, 0x65, 0x64, 0x54, 0x61, 0x73, 0x6b, 0x44, 0x72, 0x69, 0x76, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.EnabledTaskDrivers)))
-	for za0001 := range z.EnabledTaskDrivers {
-		o = msgp.AppendString(o, z.EnabledTaskDrivers[za0001])
+	if z.EnabledTaskDrivers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.EnabledTaskDrivers)))
+		for za0001 := range z.EnabledTaskDrivers {
+			o = msgp.AppendString(o, z.EnabledTaskDrivers[za0001])
+		}
 	}
 	// string "DisabledTaskDrivers"
 	o = append(o, 0xb3, 0x44, 0x69, 0x73, 0x61, 0x62, 0x6c, 0x65, 0x64, 0x54, 0x61, 0x73, 0x6b, 0x44, 0x72, 0x69, 0x76, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DisabledTaskDrivers)))
-	for za0002 := range z.DisabledTaskDrivers {
-		o = msgp.AppendString(o, z.DisabledTaskDrivers[za0002])
+	if z.DisabledTaskDrivers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DisabledTaskDrivers)))
+		for za0002 := range z.DisabledTaskDrivers {
+			o = msgp.AppendString(o, z.DisabledTaskDrivers[za0002])
+		}
 	}
 	// string "EnabledNetworkModes"
 	o = append(o, 0xb3, 0x45, 0x6e, 0x61, 0x62, 0x6c, 0x65, 0x64, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x4d, 0x6f, 0x64, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.EnabledNetworkModes)))
-	for za0003 := range z.EnabledNetworkModes {
-		o = msgp.AppendString(o, z.EnabledNetworkModes[za0003])
+	if z.EnabledNetworkModes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.EnabledNetworkModes)))
+		for za0003 := range z.EnabledNetworkModes {
+			o = msgp.AppendString(o, z.EnabledNetworkModes[za0003])
+		}
 	}
 	// string "DisabledNetworkModes"
 	o = append(o, 0xb4, 0x44, 0x69, 0x73, 0x61, 0x62, 0x6c, 0x65, 0x64, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x4d, 0x6f, 0x64, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DisabledNetworkModes)))
-	for za0004 := range z.DisabledNetworkModes {
-		o = msgp.AppendString(o, z.DisabledNetworkModes[za0004])
+	if z.DisabledNetworkModes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DisabledNetworkModes)))
+		for za0004 := range z.DisabledNetworkModes {
+			o = msgp.AppendString(o, z.DisabledNetworkModes[za0004])
+		}
 	}
 	return
 }
@@ -14374,79 +15134,99 @@ func (z *NamespaceCapabilities) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "EnabledTaskDrivers":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "EnabledTaskDrivers")
-				return
-			}
-			if cap(z.EnabledTaskDrivers) >= int(zb0002) {
-				z.EnabledTaskDrivers = (z.EnabledTaskDrivers)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.EnabledTaskDrivers = nil
 			} else {
-				z.EnabledTaskDrivers = make([]string, zb0002)
-			}
-			for za0001 := range z.EnabledTaskDrivers {
-				z.EnabledTaskDrivers[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "EnabledTaskDrivers", za0001)
+					err = msgp.WrapError(err, "EnabledTaskDrivers")
 					return
+				}
+				if z.EnabledTaskDrivers != nil && cap(z.EnabledTaskDrivers) >= int(zb0002) {
+					z.EnabledTaskDrivers = (z.EnabledTaskDrivers)[:zb0002]
+				} else {
+					z.EnabledTaskDrivers = make([]string, zb0002)
+				}
+				for za0001 := range z.EnabledTaskDrivers {
+					z.EnabledTaskDrivers[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "EnabledTaskDrivers", za0001)
+						return
+					}
 				}
 			}
 		case "DisabledTaskDrivers":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DisabledTaskDrivers")
-				return
-			}
-			if cap(z.DisabledTaskDrivers) >= int(zb0003) {
-				z.DisabledTaskDrivers = (z.DisabledTaskDrivers)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DisabledTaskDrivers = nil
 			} else {
-				z.DisabledTaskDrivers = make([]string, zb0003)
-			}
-			for za0002 := range z.DisabledTaskDrivers {
-				z.DisabledTaskDrivers[za0002], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "DisabledTaskDrivers", za0002)
+					err = msgp.WrapError(err, "DisabledTaskDrivers")
 					return
+				}
+				if z.DisabledTaskDrivers != nil && cap(z.DisabledTaskDrivers) >= int(zb0003) {
+					z.DisabledTaskDrivers = (z.DisabledTaskDrivers)[:zb0003]
+				} else {
+					z.DisabledTaskDrivers = make([]string, zb0003)
+				}
+				for za0002 := range z.DisabledTaskDrivers {
+					z.DisabledTaskDrivers[za0002], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "DisabledTaskDrivers", za0002)
+						return
+					}
 				}
 			}
 		case "EnabledNetworkModes":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "EnabledNetworkModes")
-				return
-			}
-			if cap(z.EnabledNetworkModes) >= int(zb0004) {
-				z.EnabledNetworkModes = (z.EnabledNetworkModes)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.EnabledNetworkModes = nil
 			} else {
-				z.EnabledNetworkModes = make([]string, zb0004)
-			}
-			for za0003 := range z.EnabledNetworkModes {
-				z.EnabledNetworkModes[za0003], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "EnabledNetworkModes", za0003)
+					err = msgp.WrapError(err, "EnabledNetworkModes")
 					return
+				}
+				if z.EnabledNetworkModes != nil && cap(z.EnabledNetworkModes) >= int(zb0004) {
+					z.EnabledNetworkModes = (z.EnabledNetworkModes)[:zb0004]
+				} else {
+					z.EnabledNetworkModes = make([]string, zb0004)
+				}
+				for za0003 := range z.EnabledNetworkModes {
+					z.EnabledNetworkModes[za0003], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "EnabledNetworkModes", za0003)
+						return
+					}
 				}
 			}
 		case "DisabledNetworkModes":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DisabledNetworkModes")
-				return
-			}
-			if cap(z.DisabledNetworkModes) >= int(zb0005) {
-				z.DisabledNetworkModes = (z.DisabledNetworkModes)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DisabledNetworkModes = nil
 			} else {
-				z.DisabledNetworkModes = make([]string, zb0005)
-			}
-			for za0004 := range z.DisabledNetworkModes {
-				z.DisabledNetworkModes[za0004], bts, err = msgp.ReadStringBytes(bts)
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "DisabledNetworkModes", za0004)
+					err = msgp.WrapError(err, "DisabledNetworkModes")
 					return
+				}
+				if z.DisabledNetworkModes != nil && cap(z.DisabledNetworkModes) >= int(zb0005) {
+					z.DisabledNetworkModes = (z.DisabledNetworkModes)[:zb0005]
+				} else {
+					z.DisabledNetworkModes = make([]string, zb0005)
+				}
+				for za0004 := range z.DisabledNetworkModes {
+					z.DisabledNetworkModes[za0004], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "DisabledNetworkModes", za0004)
+						return
+					}
 				}
 			}
 		default:
@@ -14610,10 +15390,14 @@ func (z *NetworkResource) MarshalMsg(b []byte) (o []byte, err error) {
 				// map header, size 1
 				// string "Args"
 				o = append(o, 0x81, 0xa4, 0x41, 0x72, 0x67, 0x73)
-				o = msgp.AppendMapHeader(o, uint32(len(z.CNI.Args)))
-				for za0003, za0004 := range z.CNI.Args {
-					o = msgp.AppendString(o, za0003)
-					o = msgp.AppendString(o, za0004)
+				if z.CNI.Args == nil { // allownil: if nil
+					o = msgp.AppendNil(o)
+				} else {
+					o = msgp.AppendMapHeader(o, uint32(len(z.CNI.Args)))
+					for za0003, za0004 := range z.CNI.Args {
+						o = msgp.AppendString(o, za0003)
+						o = msgp.AppendString(o, za0004)
+					}
 				}
 			}
 		}
@@ -14756,32 +15540,37 @@ func (z *NetworkResource) UnmarshalMsg(bts []byte) (o []byte, err error) {
 					}
 					switch msgp.UnsafeString(field) {
 					case "Args":
-						var zb0005 uint32
-						zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "CNI", "Args")
-							return
-						}
-						if z.CNI.Args == nil {
-							z.CNI.Args = make(map[string]string, zb0005)
-						} else if len(z.CNI.Args) > 0 {
-							clear(z.CNI.Args)
-						}
-						for zb0005 > 0 {
-							var za0004 string
-							zb0005--
-							var za0003 string
-							za0003, bts, err = msgp.ReadStringBytes(bts)
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.CNI.Args = nil
+						} else {
+							var zb0005 uint32
+							zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "CNI", "Args")
 								return
 							}
-							za0004, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "CNI", "Args", za0003)
-								return
+							if z.CNI.Args == nil {
+								z.CNI.Args = make(map[string]string, zb0005)
+							} else if len(z.CNI.Args) > 0 {
+								clear(z.CNI.Args)
 							}
-							z.CNI.Args[za0003] = za0004
+							for zb0005 > 0 {
+								var za0004 string
+								zb0005--
+								var za0003 string
+								za0003, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "CNI", "Args")
+									return
+								}
+								za0004, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "CNI", "Args", za0003)
+									return
+								}
+								z.CNI.Args[za0003] = za0004
+							}
 						}
 					default:
 						bts, err = msgp.Skip(bts)
@@ -14868,24 +15657,36 @@ func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.CgroupParent)
 	// string "Attributes"
 	o = append(o, 0xaa, 0x41, 0x74, 0x74, 0x72, 0x69, 0x62, 0x75, 0x74, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
-	for za0001, za0002 := range z.Attributes {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Attributes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
+		for za0001, za0002 := range z.Attributes {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0003, za0004 := range z.Meta {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0003, za0004 := range z.Meta {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "Links"
 	o = append(o, 0xa5, 0x4c, 0x69, 0x6e, 0x6b, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Links)))
-	for za0005, za0006 := range z.Links {
-		o = msgp.AppendString(o, za0005)
-		o = msgp.AppendString(o, za0006)
+	if z.Links == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Links)))
+		for za0005, za0006 := range z.Links {
+			o = msgp.AppendString(o, za0005)
+			o = msgp.AppendString(o, za0006)
+		}
 	}
 	// string "NodeResources"
 	o = append(o, 0xad, 0x4e, 0x6f, 0x64, 0x65, 0x52, 0x65, 0x73, 0x6f, 0x75, 0x72, 0x63, 0x65, 0x73)
@@ -14911,81 +15712,101 @@ func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Drivers"
 	o = append(o, 0xa7, 0x44, 0x72, 0x69, 0x76, 0x65, 0x72, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Drivers)))
-	for za0007, za0008 := range z.Drivers {
-		o = msgp.AppendString(o, za0007)
-		if za0008 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0008.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Drivers", za0007)
-				return
+	if z.Drivers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Drivers)))
+		for za0007, za0008 := range z.Drivers {
+			o = msgp.AppendString(o, za0007)
+			if za0008 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0008.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Drivers", za0007)
+					return
+				}
 			}
 		}
 	}
 	// string "HostVolumes"
 	o = append(o, 0xab, 0x48, 0x6f, 0x73, 0x74, 0x56, 0x6f, 0x6c, 0x75, 0x6d, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.HostVolumes)))
-	for za0009, za0010 := range z.HostVolumes {
-		o = msgp.AppendString(o, za0009)
-		if za0010 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 3
-			// string "Path"
-			o = append(o, 0x83, 0xa4, 0x50, 0x61, 0x74, 0x68)
-			o = msgp.AppendString(o, za0010.Path)
-			// string "ReadOnly"
-			o = append(o, 0xa8, 0x52, 0x65, 0x61, 0x64, 0x4f, 0x6e, 0x6c, 0x79)
-			o = msgp.AppendBool(o, za0010.ReadOnly)
-			// string "ID"
-			o = append(o, 0xa2, 0x49, 0x44)
-			o = msgp.AppendString(o, za0010.ID)
+	if z.HostVolumes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.HostVolumes)))
+		for za0009, za0010 := range z.HostVolumes {
+			o = msgp.AppendString(o, za0009)
+			if za0010 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 3
+				// string "Path"
+				o = append(o, 0x83, 0xa4, 0x50, 0x61, 0x74, 0x68)
+				o = msgp.AppendString(o, za0010.Path)
+				// string "ReadOnly"
+				o = append(o, 0xa8, 0x52, 0x65, 0x61, 0x64, 0x4f, 0x6e, 0x6c, 0x79)
+				o = msgp.AppendBool(o, za0010.ReadOnly)
+				// string "ID"
+				o = append(o, 0xa2, 0x49, 0x44)
+				o = msgp.AppendString(o, za0010.ID)
+			}
 		}
 	}
 	// string "HostNetworks"
 	o = append(o, 0xac, 0x48, 0x6f, 0x73, 0x74, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.HostNetworks)))
-	for za0011, za0012 := range z.HostNetworks {
-		o = msgp.AppendString(o, za0011)
-		if za0012 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0012.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "HostNetworks", za0011)
-				return
+	if z.HostNetworks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.HostNetworks)))
+		for za0011, za0012 := range z.HostNetworks {
+			o = msgp.AppendString(o, za0011)
+			if za0012 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0012.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "HostNetworks", za0011)
+					return
+				}
 			}
 		}
 	}
 	// string "CSIControllerPlugins"
 	o = append(o, 0xb4, 0x43, 0x53, 0x49, 0x43, 0x6f, 0x6e, 0x74, 0x72, 0x6f, 0x6c, 0x6c, 0x65, 0x72, 0x50, 0x6c, 0x75, 0x67, 0x69, 0x6e, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.CSIControllerPlugins)))
-	for za0013, za0014 := range z.CSIControllerPlugins {
-		o = msgp.AppendString(o, za0013)
-		if za0014 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0014.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "CSIControllerPlugins", za0013)
-				return
+	if z.CSIControllerPlugins == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.CSIControllerPlugins)))
+		for za0013, za0014 := range z.CSIControllerPlugins {
+			o = msgp.AppendString(o, za0013)
+			if za0014 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0014.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "CSIControllerPlugins", za0013)
+					return
+				}
 			}
 		}
 	}
 	// string "CSINodePlugins"
 	o = append(o, 0xae, 0x43, 0x53, 0x49, 0x4e, 0x6f, 0x64, 0x65, 0x50, 0x6c, 0x75, 0x67, 0x69, 0x6e, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.CSINodePlugins)))
-	for za0015, za0016 := range z.CSINodePlugins {
-		o = msgp.AppendString(o, za0015)
-		if za0016 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0016.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "CSINodePlugins", za0015)
-				return
+	if z.CSINodePlugins == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.CSINodePlugins)))
+		for za0015, za0016 := range z.CSINodePlugins {
+			o = msgp.AppendString(o, za0015)
+			if za0016 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0016.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "CSINodePlugins", za0015)
+					return
+				}
 			}
 		}
 	}
@@ -15020,15 +15841,19 @@ func (z *Node) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.StatusUpdatedAt)
 	// string "Events"
 	o = append(o, 0xa6, 0x45, 0x76, 0x65, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
-	for za0017 := range z.Events {
-		if z.Events[za0017] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Events[za0017].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Events", za0017)
-				return
+	if z.Events == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
+		for za0017 := range z.Events {
+			if z.Events[za0017] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Events[za0017].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Events", za0017)
+					return
+				}
 			}
 		}
 	}
@@ -15144,88 +15969,103 @@ func (z *Node) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Attributes":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Attributes")
-				return
-			}
-			if z.Attributes == nil {
-				z.Attributes = make(map[string]string, zb0003)
-			} else if len(z.Attributes) > 0 {
-				clear(z.Attributes)
-			}
-			for zb0003 > 0 {
-				var za0002 string
-				zb0003--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Attributes = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Attributes")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Attributes", za0001)
-					return
+				if z.Attributes == nil {
+					z.Attributes = make(map[string]string, zb0003)
+				} else if len(z.Attributes) > 0 {
+					clear(z.Attributes)
 				}
-				z.Attributes[za0001] = za0002
+				for zb0003 > 0 {
+					var za0002 string
+					zb0003--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Attributes")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Attributes", za0001)
+						return
+					}
+					z.Attributes[za0001] = za0002
+				}
 			}
 		case "Meta":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0004)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0004 > 0 {
-				var za0004 string
-				zb0004--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0003)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0004)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0003] = za0004
+				for zb0004 > 0 {
+					var za0004 string
+					zb0004--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0003)
+						return
+					}
+					z.Meta[za0003] = za0004
+				}
 			}
 		case "Links":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Links")
-				return
-			}
-			if z.Links == nil {
-				z.Links = make(map[string]string, zb0005)
-			} else if len(z.Links) > 0 {
-				clear(z.Links)
-			}
-			for zb0005 > 0 {
-				var za0006 string
-				zb0005--
-				var za0005 string
-				za0005, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Links = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Links")
 					return
 				}
-				za0006, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Links", za0005)
-					return
+				if z.Links == nil {
+					z.Links = make(map[string]string, zb0005)
+				} else if len(z.Links) > 0 {
+					clear(z.Links)
 				}
-				z.Links[za0005] = za0006
+				for zb0005 > 0 {
+					var za0006 string
+					zb0005--
+					var za0005 string
+					za0005, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Links")
+						return
+					}
+					za0006, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Links", za0005)
+						return
+					}
+					z.Links[za0005] = za0006
+				}
 			}
 		case "NodeResources":
 			if msgp.IsNil(bts) {
@@ -15262,234 +16102,259 @@ func (z *Node) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Drivers":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Drivers")
-				return
-			}
-			if z.Drivers == nil {
-				z.Drivers = make(map[string]*DriverInfo, zb0006)
-			} else if len(z.Drivers) > 0 {
-				clear(z.Drivers)
-			}
-			for zb0006 > 0 {
-				var za0008 *DriverInfo
-				zb0006--
-				var za0007 string
-				za0007, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Drivers = nil
+			} else {
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Drivers")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0008 = nil
-				} else {
-					if za0008 == nil {
-						za0008 = new(DriverInfo)
-					}
-					bts, err = za0008.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Drivers", za0007)
-						return
-					}
+				if z.Drivers == nil {
+					z.Drivers = make(map[string]*DriverInfo, zb0006)
+				} else if len(z.Drivers) > 0 {
+					clear(z.Drivers)
 				}
-				z.Drivers[za0007] = za0008
+				for zb0006 > 0 {
+					var za0008 *DriverInfo
+					zb0006--
+					var za0007 string
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Drivers")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0008 = nil
+					} else {
+						if za0008 == nil {
+							za0008 = new(DriverInfo)
+						}
+						bts, err = za0008.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Drivers", za0007)
+							return
+						}
+					}
+					z.Drivers[za0007] = za0008
+				}
 			}
 		case "HostVolumes":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "HostVolumes")
-				return
-			}
-			if z.HostVolumes == nil {
-				z.HostVolumes = make(map[string]*HostVolumeConfig, zb0007)
-			} else if len(z.HostVolumes) > 0 {
-				clear(z.HostVolumes)
-			}
-			for zb0007 > 0 {
-				var za0010 *HostVolumeConfig
-				zb0007--
-				var za0009 string
-				za0009, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.HostVolumes = nil
+			} else {
+				var zb0007 uint32
+				zb0007, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "HostVolumes")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
+				if z.HostVolumes == nil {
+					z.HostVolumes = make(map[string]*HostVolumeConfig, zb0007)
+				} else if len(z.HostVolumes) > 0 {
+					clear(z.HostVolumes)
+				}
+				for zb0007 > 0 {
+					var za0010 *HostVolumeConfig
+					zb0007--
+					var za0009 string
+					za0009, bts, err = msgp.ReadStringBytes(bts)
 					if err != nil {
+						err = msgp.WrapError(err, "HostVolumes")
 						return
 					}
-					za0010 = nil
-				} else {
-					if za0010 == nil {
-						za0010 = new(HostVolumeConfig)
-					}
-					var zb0008 uint32
-					zb0008, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "HostVolumes", za0009)
-						return
-					}
-					for zb0008 > 0 {
-						zb0008--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0010 = nil
+					} else {
+						if za0010 == nil {
+							za0010 = new(HostVolumeConfig)
+						}
+						var zb0008 uint32
+						zb0008, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "HostVolumes", za0009)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "Path":
-							za0010.Path, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "HostVolumes", za0009, "Path")
-								return
-							}
-						case "ReadOnly":
-							za0010.ReadOnly, bts, err = msgp.ReadBoolBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "HostVolumes", za0009, "ReadOnly")
-								return
-							}
-						case "ID":
-							za0010.ID, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "HostVolumes", za0009, "ID")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0008 > 0 {
+							zb0008--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "HostVolumes", za0009)
 								return
 							}
+							switch msgp.UnsafeString(field) {
+							case "Path":
+								za0010.Path, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0009, "Path")
+									return
+								}
+							case "ReadOnly":
+								za0010.ReadOnly, bts, err = msgp.ReadBoolBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0009, "ReadOnly")
+									return
+								}
+							case "ID":
+								za0010.ID, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0009, "ID")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0009)
+									return
+								}
+							}
 						}
 					}
+					z.HostVolumes[za0009] = za0010
 				}
-				z.HostVolumes[za0009] = za0010
 			}
 		case "HostNetworks":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "HostNetworks")
-				return
-			}
-			if z.HostNetworks == nil {
-				z.HostNetworks = make(map[string]*HostNetworkConfig, zb0009)
-			} else if len(z.HostNetworks) > 0 {
-				clear(z.HostNetworks)
-			}
-			for zb0009 > 0 {
-				var za0012 *HostNetworkConfig
-				zb0009--
-				var za0011 string
-				za0011, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.HostNetworks = nil
+			} else {
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "HostNetworks")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0012 = nil
-				} else {
-					if za0012 == nil {
-						za0012 = new(HostNetworkConfig)
-					}
-					bts, err = za0012.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "HostNetworks", za0011)
-						return
-					}
+				if z.HostNetworks == nil {
+					z.HostNetworks = make(map[string]*HostNetworkConfig, zb0009)
+				} else if len(z.HostNetworks) > 0 {
+					clear(z.HostNetworks)
 				}
-				z.HostNetworks[za0011] = za0012
+				for zb0009 > 0 {
+					var za0012 *HostNetworkConfig
+					zb0009--
+					var za0011 string
+					za0011, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "HostNetworks")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0012 = nil
+					} else {
+						if za0012 == nil {
+							za0012 = new(HostNetworkConfig)
+						}
+						bts, err = za0012.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "HostNetworks", za0011)
+							return
+						}
+					}
+					z.HostNetworks[za0011] = za0012
+				}
 			}
 		case "CSIControllerPlugins":
-			var zb0010 uint32
-			zb0010, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CSIControllerPlugins")
-				return
-			}
-			if z.CSIControllerPlugins == nil {
-				z.CSIControllerPlugins = make(map[string]*CSIInfo, zb0010)
-			} else if len(z.CSIControllerPlugins) > 0 {
-				clear(z.CSIControllerPlugins)
-			}
-			for zb0010 > 0 {
-				var za0014 *CSIInfo
-				zb0010--
-				var za0013 string
-				za0013, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CSIControllerPlugins = nil
+			} else {
+				var zb0010 uint32
+				zb0010, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "CSIControllerPlugins")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0014 = nil
-				} else {
-					if za0014 == nil {
-						za0014 = new(CSIInfo)
-					}
-					bts, err = za0014.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "CSIControllerPlugins", za0013)
-						return
-					}
+				if z.CSIControllerPlugins == nil {
+					z.CSIControllerPlugins = make(map[string]*CSIInfo, zb0010)
+				} else if len(z.CSIControllerPlugins) > 0 {
+					clear(z.CSIControllerPlugins)
 				}
-				z.CSIControllerPlugins[za0013] = za0014
+				for zb0010 > 0 {
+					var za0014 *CSIInfo
+					zb0010--
+					var za0013 string
+					za0013, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "CSIControllerPlugins")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0014 = nil
+					} else {
+						if za0014 == nil {
+							za0014 = new(CSIInfo)
+						}
+						bts, err = za0014.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "CSIControllerPlugins", za0013)
+							return
+						}
+					}
+					z.CSIControllerPlugins[za0013] = za0014
+				}
 			}
 		case "CSINodePlugins":
-			var zb0011 uint32
-			zb0011, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CSINodePlugins")
-				return
-			}
-			if z.CSINodePlugins == nil {
-				z.CSINodePlugins = make(map[string]*CSIInfo, zb0011)
-			} else if len(z.CSINodePlugins) > 0 {
-				clear(z.CSINodePlugins)
-			}
-			for zb0011 > 0 {
-				var za0016 *CSIInfo
-				zb0011--
-				var za0015 string
-				za0015, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CSINodePlugins = nil
+			} else {
+				var zb0011 uint32
+				zb0011, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "CSINodePlugins")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0016 = nil
-				} else {
-					if za0016 == nil {
-						za0016 = new(CSIInfo)
-					}
-					bts, err = za0016.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "CSINodePlugins", za0015)
-						return
-					}
+				if z.CSINodePlugins == nil {
+					z.CSINodePlugins = make(map[string]*CSIInfo, zb0011)
+				} else if len(z.CSINodePlugins) > 0 {
+					clear(z.CSINodePlugins)
 				}
-				z.CSINodePlugins[za0015] = za0016
+				for zb0011 > 0 {
+					var za0016 *CSIInfo
+					zb0011--
+					var za0015 string
+					za0015, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "CSINodePlugins")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0016 = nil
+					} else {
+						if za0016 == nil {
+							za0016 = new(CSIInfo)
+						}
+						bts, err = za0016.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "CSINodePlugins", za0015)
+							return
+						}
+					}
+					z.CSINodePlugins[za0015] = za0016
+				}
 			}
 		case "ComputedClass":
 			z.ComputedClass, bts, err = msgp.ReadStringBytes(bts)
@@ -15545,32 +16410,37 @@ func (z *Node) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Events":
-			var zb0012 uint32
-			zb0012, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Events")
-				return
-			}
-			if cap(z.Events) >= int(zb0012) {
-				z.Events = (z.Events)[:zb0012]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Events = nil
 			} else {
-				z.Events = make([]*NodeEvent, zb0012)
-			}
-			for za0017 := range z.Events {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Events[za0017] = nil
+				var zb0012 uint32
+				zb0012, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Events")
+					return
+				}
+				if z.Events != nil && cap(z.Events) >= int(zb0012) {
+					z.Events = (z.Events)[:zb0012]
 				} else {
-					if z.Events[za0017] == nil {
-						z.Events[za0017] = new(NodeEvent)
-					}
-					bts, err = z.Events[za0017].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Events", za0017)
-						return
+					z.Events = make([]*NodeEvent, zb0012)
+				}
+				for za0017 := range z.Events {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Events[za0017] = nil
+					} else {
+						if z.Events[za0017] == nil {
+							z.Events[za0017] = new(NodeEvent)
+						}
+						bts, err = z.Events[za0017].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Events", za0017)
+							return
+						}
 					}
 				}
 			}
@@ -15776,9 +16646,13 @@ func (z *NodeCPU) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint16(o, z.TotalCpuCores)
 	// string "ReservableCpuCores"
 	o = append(o, 0xb2, 0x52, 0x65, 0x73, 0x65, 0x72, 0x76, 0x61, 0x62, 0x6c, 0x65, 0x43, 0x70, 0x75, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ReservableCpuCores)))
-	for za0001 := range z.ReservableCpuCores {
-		o = msgp.AppendUint16(o, z.ReservableCpuCores[za0001])
+	if z.ReservableCpuCores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ReservableCpuCores)))
+		for za0001 := range z.ReservableCpuCores {
+			o = msgp.AppendUint16(o, z.ReservableCpuCores[za0001])
+		}
 	}
 	return
 }
@@ -15814,22 +16688,27 @@ func (z *NodeCPU) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ReservableCpuCores":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ReservableCpuCores")
-				return
-			}
-			if cap(z.ReservableCpuCores) >= int(zb0002) {
-				z.ReservableCpuCores = (z.ReservableCpuCores)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ReservableCpuCores = nil
 			} else {
-				z.ReservableCpuCores = make([]uint16, zb0002)
-			}
-			for za0001 := range z.ReservableCpuCores {
-				z.ReservableCpuCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ReservableCpuCores", za0001)
+					err = msgp.WrapError(err, "ReservableCpuCores")
 					return
+				}
+				if z.ReservableCpuCores != nil && cap(z.ReservableCpuCores) >= int(zb0002) {
+					z.ReservableCpuCores = (z.ReservableCpuCores)[:zb0002]
+				} else {
+					z.ReservableCpuCores = make([]uint16, zb0002)
+				}
+				for za0001 := range z.ReservableCpuCores {
+					z.ReservableCpuCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ReservableCpuCores", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -15980,30 +16859,38 @@ func (z *NodeDevice) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "Instances"
 	o = append(o, 0xa9, 0x49, 0x6e, 0x73, 0x74, 0x61, 0x6e, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Instances)))
-	for za0001 := range z.Instances {
-		if z.Instances[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Instances[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Instances", za0001)
-				return
+	if z.Instances == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Instances)))
+		for za0001 := range z.Instances {
+			if z.Instances[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Instances[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Instances", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Attributes"
 	o = append(o, 0xaa, 0x41, 0x74, 0x74, 0x72, 0x69, 0x62, 0x75, 0x74, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
-	for za0002, za0003 := range z.Attributes {
-		o = msgp.AppendString(o, za0002)
-		if za0003 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0003.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Attributes", za0002)
-				return
+	if z.Attributes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
+		for za0002, za0003 := range z.Attributes {
+			o = msgp.AppendString(o, za0002)
+			if za0003 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0003.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Attributes", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -16047,73 +16934,83 @@ func (z *NodeDevice) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Instances":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Instances")
-				return
-			}
-			if cap(z.Instances) >= int(zb0002) {
-				z.Instances = (z.Instances)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Instances = nil
 			} else {
-				z.Instances = make([]*NodeDeviceInstance, zb0002)
-			}
-			for za0001 := range z.Instances {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Instances[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Instances")
+					return
+				}
+				if z.Instances != nil && cap(z.Instances) >= int(zb0002) {
+					z.Instances = (z.Instances)[:zb0002]
 				} else {
-					if z.Instances[za0001] == nil {
-						z.Instances[za0001] = new(NodeDeviceInstance)
-					}
-					bts, err = z.Instances[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Instances", za0001)
-						return
+					z.Instances = make([]*NodeDeviceInstance, zb0002)
+				}
+				for za0001 := range z.Instances {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Instances[za0001] = nil
+					} else {
+						if z.Instances[za0001] == nil {
+							z.Instances[za0001] = new(NodeDeviceInstance)
+						}
+						bts, err = z.Instances[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Instances", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Attributes":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Attributes")
-				return
-			}
-			if z.Attributes == nil {
-				z.Attributes = make(map[string]*DeviceAttribute, zb0003)
-			} else if len(z.Attributes) > 0 {
-				clear(z.Attributes)
-			}
-			for zb0003 > 0 {
-				var za0003 *DeviceAttribute
-				zb0003--
-				var za0002 string
-				za0002, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Attributes = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Attributes")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0003 = nil
-				} else {
-					if za0003 == nil {
-						za0003 = new(DeviceAttribute)
-					}
-					bts, err = za0003.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Attributes", za0002)
-						return
-					}
+				if z.Attributes == nil {
+					z.Attributes = make(map[string]*DeviceAttribute, zb0003)
+				} else if len(z.Attributes) > 0 {
+					clear(z.Attributes)
 				}
-				z.Attributes[za0002] = za0003
+				for zb0003 > 0 {
+					var za0003 *DeviceAttribute
+					zb0003--
+					var za0002 string
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Attributes")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0003 = nil
+					} else {
+						if za0003 == nil {
+							za0003 = new(DeviceAttribute)
+						}
+						bts, err = za0003.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Attributes", za0002)
+							return
+						}
+					}
+					z.Attributes[za0002] = za0003
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -16393,10 +17290,14 @@ func (z *NodeEvent) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Subsystem)
 	// string "Details"
 	o = append(o, 0xa7, 0x44, 0x65, 0x74, 0x61, 0x69, 0x6c, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Details)))
-	for za0001, za0002 := range z.Details {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Details == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Details)))
+		for za0001, za0002 := range z.Details {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Timestamp"
 	o = append(o, 0xa9, 0x54, 0x69, 0x6d, 0x65, 0x73, 0x74, 0x61, 0x6d, 0x70)
@@ -16438,32 +17339,37 @@ func (z *NodeEvent) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Details":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Details")
-				return
-			}
-			if z.Details == nil {
-				z.Details = make(map[string]string, zb0002)
-			} else if len(z.Details) > 0 {
-				clear(z.Details)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Details = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Details")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Details", za0001)
-					return
+				if z.Details == nil {
+					z.Details = make(map[string]string, zb0002)
+				} else if len(z.Details) > 0 {
+					clear(z.Details)
 				}
-				z.Details[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Details")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Details", za0001)
+						return
+					}
+					z.Details[za0001] = za0002
+				}
 			}
 		case "Timestamp":
 			z.Timestamp, bts, err = msgp.ReadTimeBytes(bts)
@@ -16598,37 +17504,45 @@ func (z *NodeListStub) MarshalMsg(b []byte) (o []byte, err error) {
 		o = msgp.AppendString(o, z.StatusDescription)
 		// string "Drivers"
 		o = append(o, 0xa7, 0x44, 0x72, 0x69, 0x76, 0x65, 0x72, 0x73)
-		o = msgp.AppendMapHeader(o, uint32(len(z.Drivers)))
-		for za0003, za0004 := range z.Drivers {
-			o = msgp.AppendString(o, za0003)
-			if za0004 == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0004.MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "Drivers", za0003)
-					return
+		if z.Drivers == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendMapHeader(o, uint32(len(z.Drivers)))
+			for za0003, za0004 := range z.Drivers {
+				o = msgp.AppendString(o, za0003)
+				if za0004 == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0004.MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "Drivers", za0003)
+						return
+					}
 				}
 			}
 		}
 		// string "HostVolumes"
 		o = append(o, 0xab, 0x48, 0x6f, 0x73, 0x74, 0x56, 0x6f, 0x6c, 0x75, 0x6d, 0x65, 0x73)
-		o = msgp.AppendMapHeader(o, uint32(len(z.HostVolumes)))
-		for za0005, za0006 := range z.HostVolumes {
-			o = msgp.AppendString(o, za0005)
-			if za0006 == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				// map header, size 3
-				// string "Path"
-				o = append(o, 0x83, 0xa4, 0x50, 0x61, 0x74, 0x68)
-				o = msgp.AppendString(o, za0006.Path)
-				// string "ReadOnly"
-				o = append(o, 0xa8, 0x52, 0x65, 0x61, 0x64, 0x4f, 0x6e, 0x6c, 0x79)
-				o = msgp.AppendBool(o, za0006.ReadOnly)
-				// string "ID"
-				o = append(o, 0xa2, 0x49, 0x44)
-				o = msgp.AppendString(o, za0006.ID)
+		if z.HostVolumes == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendMapHeader(o, uint32(len(z.HostVolumes)))
+			for za0005, za0006 := range z.HostVolumes {
+				o = msgp.AppendString(o, za0005)
+				if za0006 == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					// map header, size 3
+					// string "Path"
+					o = append(o, 0x83, 0xa4, 0x50, 0x61, 0x74, 0x68)
+					o = msgp.AppendString(o, za0006.Path)
+					// string "ReadOnly"
+					o = append(o, 0xa8, 0x52, 0x65, 0x61, 0x64, 0x4f, 0x6e, 0x6c, 0x79)
+					o = msgp.AppendBool(o, za0006.ReadOnly)
+					// string "ID"
+					o = append(o, 0xa2, 0x49, 0x44)
+					o = msgp.AppendString(o, za0006.ID)
+				}
 			}
 		}
 		if (zb0001Mask & 0x4000) == 0 { // if not omitted
@@ -16795,117 +17709,127 @@ func (z *NodeListStub) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Drivers":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Drivers")
-				return
-			}
-			if z.Drivers == nil {
-				z.Drivers = make(map[string]*DriverInfo, zb0004)
-			} else if len(z.Drivers) > 0 {
-				clear(z.Drivers)
-			}
-			for zb0004 > 0 {
-				var za0004 *DriverInfo
-				zb0004--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Drivers = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Drivers")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0004 = nil
-				} else {
-					if za0004 == nil {
-						za0004 = new(DriverInfo)
-					}
-					bts, err = za0004.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Drivers", za0003)
-						return
-					}
+				if z.Drivers == nil {
+					z.Drivers = make(map[string]*DriverInfo, zb0004)
+				} else if len(z.Drivers) > 0 {
+					clear(z.Drivers)
 				}
-				z.Drivers[za0003] = za0004
+				for zb0004 > 0 {
+					var za0004 *DriverInfo
+					zb0004--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Drivers")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0004 = nil
+					} else {
+						if za0004 == nil {
+							za0004 = new(DriverInfo)
+						}
+						bts, err = za0004.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Drivers", za0003)
+							return
+						}
+					}
+					z.Drivers[za0003] = za0004
+				}
 			}
 		case "HostVolumes":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "HostVolumes")
-				return
-			}
-			if z.HostVolumes == nil {
-				z.HostVolumes = make(map[string]*HostVolumeConfig, zb0005)
-			} else if len(z.HostVolumes) > 0 {
-				clear(z.HostVolumes)
-			}
-			for zb0005 > 0 {
-				var za0006 *HostVolumeConfig
-				zb0005--
-				var za0005 string
-				za0005, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.HostVolumes = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "HostVolumes")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
+				if z.HostVolumes == nil {
+					z.HostVolumes = make(map[string]*HostVolumeConfig, zb0005)
+				} else if len(z.HostVolumes) > 0 {
+					clear(z.HostVolumes)
+				}
+				for zb0005 > 0 {
+					var za0006 *HostVolumeConfig
+					zb0005--
+					var za0005 string
+					za0005, bts, err = msgp.ReadStringBytes(bts)
 					if err != nil {
+						err = msgp.WrapError(err, "HostVolumes")
 						return
 					}
-					za0006 = nil
-				} else {
-					if za0006 == nil {
-						za0006 = new(HostVolumeConfig)
-					}
-					var zb0006 uint32
-					zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "HostVolumes", za0005)
-						return
-					}
-					for zb0006 > 0 {
-						zb0006--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0006 = nil
+					} else {
+						if za0006 == nil {
+							za0006 = new(HostVolumeConfig)
+						}
+						var zb0006 uint32
+						zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "HostVolumes", za0005)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "Path":
-							za0006.Path, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "HostVolumes", za0005, "Path")
-								return
-							}
-						case "ReadOnly":
-							za0006.ReadOnly, bts, err = msgp.ReadBoolBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "HostVolumes", za0005, "ReadOnly")
-								return
-							}
-						case "ID":
-							za0006.ID, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "HostVolumes", za0005, "ID")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0006 > 0 {
+							zb0006--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "HostVolumes", za0005)
 								return
 							}
+							switch msgp.UnsafeString(field) {
+							case "Path":
+								za0006.Path, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0005, "Path")
+									return
+								}
+							case "ReadOnly":
+								za0006.ReadOnly, bts, err = msgp.ReadBoolBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0005, "ReadOnly")
+									return
+								}
+							case "ID":
+								za0006.ID, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0005, "ID")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "HostVolumes", za0005)
+									return
+								}
+							}
 						}
 					}
+					z.HostVolumes[za0005] = za0006
 				}
-				z.HostVolumes[za0005] = za0006
 			}
 		case "NodeResources":
 			if msgp.IsNil(bts) {
@@ -17107,12 +18031,16 @@ func (z *NodeNetwork) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt(o, z.Speed)
 	// string "Addresses"
 	o = append(o, 0xa9, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Addresses)))
-	for za0001 := range z.Addresses {
-		o, err = z.Addresses[za0001].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Addresses", za0001)
-			return
+	if z.Addresses == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Addresses)))
+		for za0001 := range z.Addresses {
+			o, err = z.Addresses[za0001].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Addresses", za0001)
+				return
+			}
 		}
 	}
 	return
@@ -17161,22 +18089,27 @@ func (z *NodeNetwork) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Addresses":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Addresses")
-				return
-			}
-			if cap(z.Addresses) >= int(zb0002) {
-				z.Addresses = (z.Addresses)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Addresses = nil
 			} else {
-				z.Addresses = make([]NodeNetworkAddress, zb0002)
-			}
-			for za0001 := range z.Addresses {
-				bts, err = z.Addresses[za0001].UnmarshalMsg(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Addresses", za0001)
+					err = msgp.WrapError(err, "Addresses")
 					return
+				}
+				if z.Addresses != nil && cap(z.Addresses) >= int(zb0002) {
+					z.Addresses = (z.Addresses)[:zb0002]
+				} else {
+					z.Addresses = make([]NodeNetworkAddress, zb0002)
+				}
+				for za0001 := range z.Addresses {
+					bts, err = z.Addresses[za0001].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Addresses", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -17300,10 +18233,14 @@ func (z *NodePool) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Description)
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0001, za0002 := range z.Meta {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0001, za0002 := range z.Meta {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "NodeIdentityTTL"
 	o = append(o, 0xaf, 0x4e, 0x6f, 0x64, 0x65, 0x49, 0x64, 0x65, 0x6e, 0x74, 0x69, 0x74, 0x79, 0x54, 0x54, 0x4c)
@@ -17327,7 +18264,11 @@ func (z *NodePool) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Hash"
 	o = append(o, 0xa4, 0x48, 0x61, 0x73, 0x68)
-	o = msgp.AppendBytes(o, z.Hash)
+	if z.Hash == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Hash)
+	}
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
 	o = msgp.AppendUint64(o, z.CreateIndex)
@@ -17368,32 +18309,37 @@ func (z *NodePool) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Meta":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0002)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0001)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0002)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0001)
+						return
+					}
+					z.Meta[za0001] = za0002
+				}
 			}
 		case "NodeIdentityTTL":
 			z.NodeIdentityTTL, bts, err = msgp.ReadDurationBytes(bts)
@@ -17459,10 +18405,18 @@ func (z *NodePool) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Hash":
-			z.Hash, bts, err = msgp.ReadBytesBytes(bts, z.Hash)
-			if err != nil {
-				err = msgp.WrapError(err, "Hash")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Hash = nil
+			} else {
+				z.Hash, bts, err = msgp.ReadBytesBytes(bts, z.Hash)
+				if err != nil {
+					err = msgp.WrapError(err, "Hash")
+					return
+				}
+				if z.Hash == nil {
+					z.Hash = make([]byte, 0)
+				}
 			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
@@ -17678,9 +18632,13 @@ func (z *NodeReservedCPU) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.CpuShares)
 	// string "ReservedCpuCores"
 	o = append(o, 0xb0, 0x52, 0x65, 0x73, 0x65, 0x72, 0x76, 0x65, 0x64, 0x43, 0x70, 0x75, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ReservedCpuCores)))
-	for za0001 := range z.ReservedCpuCores {
-		o = msgp.AppendUint16(o, z.ReservedCpuCores[za0001])
+	if z.ReservedCpuCores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ReservedCpuCores)))
+		for za0001 := range z.ReservedCpuCores {
+			o = msgp.AppendUint16(o, z.ReservedCpuCores[za0001])
+		}
 	}
 	return
 }
@@ -17710,22 +18668,27 @@ func (z *NodeReservedCPU) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ReservedCpuCores":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ReservedCpuCores")
-				return
-			}
-			if cap(z.ReservedCpuCores) >= int(zb0002) {
-				z.ReservedCpuCores = (z.ReservedCpuCores)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ReservedCpuCores = nil
 			} else {
-				z.ReservedCpuCores = make([]uint16, zb0002)
-			}
-			for za0001 := range z.ReservedCpuCores {
-				z.ReservedCpuCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ReservedCpuCores", za0001)
+					err = msgp.WrapError(err, "ReservedCpuCores")
 					return
+				}
+				if z.ReservedCpuCores != nil && cap(z.ReservedCpuCores) >= int(zb0002) {
+					z.ReservedCpuCores = (z.ReservedCpuCores)[:zb0002]
+				} else {
+					z.ReservedCpuCores = make([]uint16, zb0002)
+				}
+				for za0001 := range z.ReservedCpuCores {
+					z.ReservedCpuCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ReservedCpuCores", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -17810,9 +18773,13 @@ func (z *NodeReservedResources) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.Cpu.CpuShares)
 	// string "ReservedCpuCores"
 	o = append(o, 0xb0, 0x52, 0x65, 0x73, 0x65, 0x72, 0x76, 0x65, 0x64, 0x43, 0x70, 0x75, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Cpu.ReservedCpuCores)))
-	for za0001 := range z.Cpu.ReservedCpuCores {
-		o = msgp.AppendUint16(o, z.Cpu.ReservedCpuCores[za0001])
+	if z.Cpu.ReservedCpuCores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Cpu.ReservedCpuCores)))
+		for za0001 := range z.Cpu.ReservedCpuCores {
+			o = msgp.AppendUint16(o, z.Cpu.ReservedCpuCores[za0001])
+		}
 	}
 	// string "Memory"
 	o = append(o, 0xa6, 0x4d, 0x65, 0x6d, 0x6f, 0x72, 0x79)
@@ -17875,22 +18842,27 @@ func (z *NodeReservedResources) UnmarshalMsg(bts []byte) (o []byte, err error) {
 						return
 					}
 				case "ReservedCpuCores":
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Cpu", "ReservedCpuCores")
-						return
-					}
-					if cap(z.Cpu.ReservedCpuCores) >= int(zb0003) {
-						z.Cpu.ReservedCpuCores = (z.Cpu.ReservedCpuCores)[:zb0003]
+					if msgp.IsNil(bts) {
+						bts = bts[1:]
+						z.Cpu.ReservedCpuCores = nil
 					} else {
-						z.Cpu.ReservedCpuCores = make([]uint16, zb0003)
-					}
-					for za0001 := range z.Cpu.ReservedCpuCores {
-						z.Cpu.ReservedCpuCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 						if err != nil {
-							err = msgp.WrapError(err, "Cpu", "ReservedCpuCores", za0001)
+							err = msgp.WrapError(err, "Cpu", "ReservedCpuCores")
 							return
+						}
+						if z.Cpu.ReservedCpuCores != nil && cap(z.Cpu.ReservedCpuCores) >= int(zb0003) {
+							z.Cpu.ReservedCpuCores = (z.Cpu.ReservedCpuCores)[:zb0003]
+						} else {
+							z.Cpu.ReservedCpuCores = make([]uint16, zb0003)
+						}
+						for za0001 := range z.Cpu.ReservedCpuCores {
+							z.Cpu.ReservedCpuCores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "Cpu", "ReservedCpuCores", za0001)
+								return
+							}
 						}
 					}
 				default:
@@ -18031,43 +19003,55 @@ func (z *NodeResources) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.Disk.DiskMB)
 	// string "Networks"
 	o = append(o, 0xa8, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
-	for za0001 := range z.Networks {
-		if z.Networks[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Networks[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks", za0001)
-				return
+	if z.Networks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
+		for za0001 := range z.Networks {
+			if z.Networks[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Networks[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "NodeNetworks"
 	o = append(o, 0xac, 0x4e, 0x6f, 0x64, 0x65, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.NodeNetworks)))
-	for za0002 := range z.NodeNetworks {
-		if z.NodeNetworks[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.NodeNetworks[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "NodeNetworks", za0002)
-				return
+	if z.NodeNetworks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.NodeNetworks)))
+		for za0002 := range z.NodeNetworks {
+			if z.NodeNetworks[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.NodeNetworks[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "NodeNetworks", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "Devices"
 	o = append(o, 0xa7, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
-	for za0003 := range z.Devices {
-		if z.Devices[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Devices[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices", za0003)
-				return
+	if z.Devices == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
+		for za0003 := range z.Devices {
+			if z.Devices[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Devices[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Devices", za0003)
+					return
+				}
 			}
 		}
 	}
@@ -18177,92 +19161,107 @@ func (z *NodeResources) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Networks":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks")
-				return
-			}
-			if cap(z.Networks) >= int(zb0004) {
-				z.Networks = (z.Networks)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Networks = nil
 			} else {
-				z.Networks = make([]*NetworkResource, zb0004)
-			}
-			for za0001 := range z.Networks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Networks[za0001] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks")
+					return
+				}
+				if z.Networks != nil && cap(z.Networks) >= int(zb0004) {
+					z.Networks = (z.Networks)[:zb0004]
 				} else {
-					if z.Networks[za0001] == nil {
-						z.Networks[za0001] = new(NetworkResource)
-					}
-					bts, err = z.Networks[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Networks", za0001)
-						return
+					z.Networks = make([]*NetworkResource, zb0004)
+				}
+				for za0001 := range z.Networks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Networks[za0001] = nil
+					} else {
+						if z.Networks[za0001] == nil {
+							z.Networks[za0001] = new(NetworkResource)
+						}
+						bts, err = z.Networks[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Networks", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "NodeNetworks":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodeNetworks")
-				return
-			}
-			if cap(z.NodeNetworks) >= int(zb0005) {
-				z.NodeNetworks = (z.NodeNetworks)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodeNetworks = nil
 			} else {
-				z.NodeNetworks = make([]*NodeNetwork, zb0005)
-			}
-			for za0002 := range z.NodeNetworks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.NodeNetworks[za0002] = nil
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "NodeNetworks")
+					return
+				}
+				if z.NodeNetworks != nil && cap(z.NodeNetworks) >= int(zb0005) {
+					z.NodeNetworks = (z.NodeNetworks)[:zb0005]
 				} else {
-					if z.NodeNetworks[za0002] == nil {
-						z.NodeNetworks[za0002] = new(NodeNetwork)
-					}
-					bts, err = z.NodeNetworks[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "NodeNetworks", za0002)
-						return
+					z.NodeNetworks = make([]*NodeNetwork, zb0005)
+				}
+				for za0002 := range z.NodeNetworks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.NodeNetworks[za0002] = nil
+					} else {
+						if z.NodeNetworks[za0002] == nil {
+							z.NodeNetworks[za0002] = new(NodeNetwork)
+						}
+						bts, err = z.NodeNetworks[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "NodeNetworks", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "Devices":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices")
-				return
-			}
-			if cap(z.Devices) >= int(zb0006) {
-				z.Devices = (z.Devices)[:zb0006]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Devices = nil
 			} else {
-				z.Devices = make([]*NodeDevice, zb0006)
-			}
-			for za0003 := range z.Devices {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Devices[za0003] = nil
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Devices")
+					return
+				}
+				if z.Devices != nil && cap(z.Devices) >= int(zb0006) {
+					z.Devices = (z.Devices)[:zb0006]
 				} else {
-					if z.Devices[za0003] == nil {
-						z.Devices[za0003] = new(NodeDevice)
-					}
-					bts, err = z.Devices[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Devices", za0003)
-						return
+					z.Devices = make([]*NodeDevice, zb0006)
+				}
+				for za0003 := range z.Devices {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Devices[za0003] = nil
+					} else {
+						if z.Devices[za0003] == nil {
+							z.Devices[za0003] = new(NodeDevice)
+						}
+						bts, err = z.Devices[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Devices", za0003)
+							return
+						}
 					}
 				}
 			}
@@ -18374,10 +19373,14 @@ func (z *NodeScoreMeta) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, string(z.NodeID))
 	// string "Scores"
 	o = append(o, 0xa6, 0x53, 0x63, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Scores)))
-	for za0001, za0002 := range z.Scores {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendFloat64(o, za0002)
+	if z.Scores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Scores)))
+		for za0001, za0002 := range z.Scores {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendFloat64(o, za0002)
+		}
 	}
 	// string "NormScore"
 	o = append(o, 0xa9, 0x4e, 0x6f, 0x72, 0x6d, 0x53, 0x63, 0x6f, 0x72, 0x65)
@@ -18414,32 +19417,37 @@ func (z *NodeScoreMeta) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				z.NodeID = NodeID(zb0002)
 			}
 		case "Scores":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Scores")
-				return
-			}
-			if z.Scores == nil {
-				z.Scores = make(map[string]float64, zb0003)
-			} else if len(z.Scores) > 0 {
-				clear(z.Scores)
-			}
-			for zb0003 > 0 {
-				var za0002 float64
-				zb0003--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Scores = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Scores")
 					return
 				}
-				za0002, bts, err = msgp.ReadFloat64Bytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Scores", za0001)
-					return
+				if z.Scores == nil {
+					z.Scores = make(map[string]float64, zb0003)
+				} else if len(z.Scores) > 0 {
+					clear(z.Scores)
 				}
-				z.Scores[za0001] = za0002
+				for zb0003 > 0 {
+					var za0002 float64
+					zb0003--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Scores")
+						return
+					}
+					za0002, bts, err = msgp.ReadFloat64Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Scores", za0001)
+						return
+					}
+					z.Scores[za0001] = za0002
+				}
 			}
 		case "NormScore":
 			z.NormScore, bts, err = msgp.ReadFloat64Bytes(bts)
@@ -18478,18 +19486,26 @@ func (z *NodeTopology) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 4
 	// string "Nodes"
 	o = append(o, 0x84, 0xa5, 0x4e, 0x6f, 0x64, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Nodes)))
-	for za0001 := range z.Nodes {
-		o = msgp.AppendUint8(o, z.Nodes[za0001])
+	if z.Nodes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Nodes)))
+		for za0001 := range z.Nodes {
+			o = msgp.AppendUint8(o, z.Nodes[za0001])
+		}
 	}
 	// string "Cores"
 	o = append(o, 0xa5, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Cores)))
-	for za0002 := range z.Cores {
-		o, err = z.Cores[za0002].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Cores", za0002)
-			return
+	if z.Cores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Cores)))
+		for za0002 := range z.Cores {
+			o, err = z.Cores[za0002].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Cores", za0002)
+				return
+			}
 		}
 	}
 	// string "OverrideTotalCompute"
@@ -18520,41 +19536,51 @@ func (z *NodeTopology) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Nodes":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Nodes")
-				return
-			}
-			if cap(z.Nodes) >= int(zb0002) {
-				z.Nodes = (z.Nodes)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Nodes = nil
 			} else {
-				z.Nodes = make([]uint8, zb0002)
-			}
-			for za0001 := range z.Nodes {
-				z.Nodes[za0001], bts, err = msgp.ReadUint8Bytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Nodes", za0001)
+					err = msgp.WrapError(err, "Nodes")
 					return
+				}
+				if z.Nodes != nil && cap(z.Nodes) >= int(zb0002) {
+					z.Nodes = (z.Nodes)[:zb0002]
+				} else {
+					z.Nodes = make([]uint8, zb0002)
+				}
+				for za0001 := range z.Nodes {
+					z.Nodes[za0001], bts, err = msgp.ReadUint8Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Nodes", za0001)
+						return
+					}
 				}
 			}
 		case "Cores":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Cores")
-				return
-			}
-			if cap(z.Cores) >= int(zb0003) {
-				z.Cores = (z.Cores)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Cores = nil
 			} else {
-				z.Cores = make([]NodeCore, zb0003)
-			}
-			for za0002 := range z.Cores {
-				bts, err = z.Cores[za0002].UnmarshalMsg(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Cores", za0002)
+					err = msgp.WrapError(err, "Cores")
 					return
+				}
+				if z.Cores != nil && cap(z.Cores) >= int(zb0003) {
+					z.Cores = (z.Cores)[:zb0003]
+				} else {
+					z.Cores = make([]NodeCore, zb0003)
+				}
+				for za0002 := range z.Cores {
+					bts, err = z.Cores[za0002].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Cores", za0002)
+						return
+					}
 				}
 			}
 		case "OverrideTotalCompute":
@@ -18603,29 +19629,37 @@ func (z *ObjectDiff) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "Fields"
 	o = append(o, 0xa6, 0x46, 0x69, 0x65, 0x6c, 0x64, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
-	for za0001 := range z.Fields {
-		if z.Fields[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Fields[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields", za0001)
-				return
+	if z.Fields == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
+		for za0001 := range z.Fields {
+			if z.Fields[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Fields[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Objects"
 	o = append(o, 0xa7, 0x4f, 0x62, 0x6a, 0x65, 0x63, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
-	for za0002 := range z.Objects {
-		if z.Objects[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Objects[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects", za0002)
-				return
+	if z.Objects == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
+		for za0002 := range z.Objects {
+			if z.Objects[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Objects[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -18663,62 +19697,72 @@ func (z *ObjectDiff) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Fields":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields")
-				return
-			}
-			if cap(z.Fields) >= int(zb0002) {
-				z.Fields = (z.Fields)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Fields = nil
 			} else {
-				z.Fields = make([]*FieldDiff, zb0002)
-			}
-			for za0001 := range z.Fields {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Fields[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields")
+					return
+				}
+				if z.Fields != nil && cap(z.Fields) >= int(zb0002) {
+					z.Fields = (z.Fields)[:zb0002]
 				} else {
-					if z.Fields[za0001] == nil {
-						z.Fields[za0001] = new(FieldDiff)
-					}
-					bts, err = z.Fields[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Fields", za0001)
-						return
+					z.Fields = make([]*FieldDiff, zb0002)
+				}
+				for za0001 := range z.Fields {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Fields[za0001] = nil
+					} else {
+						if z.Fields[za0001] == nil {
+							z.Fields[za0001] = new(FieldDiff)
+						}
+						bts, err = z.Fields[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Fields", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Objects":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects")
-				return
-			}
-			if cap(z.Objects) >= int(zb0003) {
-				z.Objects = (z.Objects)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Objects = nil
 			} else {
-				z.Objects = make([]*ObjectDiff, zb0003)
-			}
-			for za0002 := range z.Objects {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Objects[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects")
+					return
+				}
+				if z.Objects != nil && cap(z.Objects) >= int(zb0003) {
+					z.Objects = (z.Objects)[:zb0003]
 				} else {
-					if z.Objects[za0002] == nil {
-						z.Objects[za0002] = new(ObjectDiff)
-					}
-					bts, err = z.Objects[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Objects", za0002)
-						return
+					z.Objects = make([]*ObjectDiff, zb0003)
+				}
+				for za0002 := range z.Objects {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Objects[za0002] = nil
+					} else {
+						if z.Objects[za0002] == nil {
+							z.Objects[za0002] = new(ObjectDiff)
+						}
+						bts, err = z.Objects[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Objects", za0002)
+							return
+						}
 					}
 				}
 			}
@@ -18764,15 +19808,23 @@ func (z *ParameterizedJobConfig) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Payload)
 	// string "MetaRequired"
 	o = append(o, 0xac, 0x4d, 0x65, 0x74, 0x61, 0x52, 0x65, 0x71, 0x75, 0x69, 0x72, 0x65, 0x64)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.MetaRequired)))
-	for za0001 := range z.MetaRequired {
-		o = msgp.AppendString(o, z.MetaRequired[za0001])
+	if z.MetaRequired == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.MetaRequired)))
+		for za0001 := range z.MetaRequired {
+			o = msgp.AppendString(o, z.MetaRequired[za0001])
+		}
 	}
 	// string "MetaOptional"
 	o = append(o, 0xac, 0x4d, 0x65, 0x74, 0x61, 0x4f, 0x70, 0x74, 0x69, 0x6f, 0x6e, 0x61, 0x6c)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.MetaOptional)))
-	for za0002 := range z.MetaOptional {
-		o = msgp.AppendString(o, z.MetaOptional[za0002])
+	if z.MetaOptional == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.MetaOptional)))
+		for za0002 := range z.MetaOptional {
+			o = msgp.AppendString(o, z.MetaOptional[za0002])
+		}
 	}
 	return
 }
@@ -18802,41 +19854,51 @@ func (z *ParameterizedJobConfig) UnmarshalMsg(bts []byte) (o []byte, err error) 
 				return
 			}
 		case "MetaRequired":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "MetaRequired")
-				return
-			}
-			if cap(z.MetaRequired) >= int(zb0002) {
-				z.MetaRequired = (z.MetaRequired)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.MetaRequired = nil
 			} else {
-				z.MetaRequired = make([]string, zb0002)
-			}
-			for za0001 := range z.MetaRequired {
-				z.MetaRequired[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "MetaRequired", za0001)
+					err = msgp.WrapError(err, "MetaRequired")
 					return
+				}
+				if z.MetaRequired != nil && cap(z.MetaRequired) >= int(zb0002) {
+					z.MetaRequired = (z.MetaRequired)[:zb0002]
+				} else {
+					z.MetaRequired = make([]string, zb0002)
+				}
+				for za0001 := range z.MetaRequired {
+					z.MetaRequired[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "MetaRequired", za0001)
+						return
+					}
 				}
 			}
 		case "MetaOptional":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "MetaOptional")
-				return
-			}
-			if cap(z.MetaOptional) >= int(zb0003) {
-				z.MetaOptional = (z.MetaOptional)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.MetaOptional = nil
 			} else {
-				z.MetaOptional = make([]string, zb0003)
-			}
-			for za0002 := range z.MetaOptional {
-				z.MetaOptional[za0002], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "MetaOptional", za0002)
+					err = msgp.WrapError(err, "MetaOptional")
 					return
+				}
+				if z.MetaOptional != nil && cap(z.MetaOptional) >= int(zb0003) {
+					z.MetaOptional = (z.MetaOptional)[:zb0003]
+				} else {
+					z.MetaOptional = make([]string, zb0003)
+				}
+				for za0002 := range z.MetaOptional {
+					z.MetaOptional[za0002], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "MetaOptional", za0002)
+						return
+					}
 				}
 			}
 		default:
@@ -18879,9 +19941,13 @@ func (z *PeriodicConfig) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.SpecType)
 	// string "Specs"
 	o = append(o, 0xa5, 0x53, 0x70, 0x65, 0x63, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Specs)))
-	for za0001 := range z.Specs {
-		o = msgp.AppendString(o, z.Specs[za0001])
+	if z.Specs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Specs)))
+		for za0001 := range z.Specs {
+			o = msgp.AppendString(o, z.Specs[za0001])
+		}
 	}
 	// string "ProhibitOverlap"
 	o = append(o, 0xaf, 0x50, 0x72, 0x6f, 0x68, 0x69, 0x62, 0x69, 0x74, 0x4f, 0x76, 0x65, 0x72, 0x6c, 0x61, 0x70)
@@ -18929,22 +19995,27 @@ func (z *PeriodicConfig) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Specs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Specs")
-				return
-			}
-			if cap(z.Specs) >= int(zb0002) {
-				z.Specs = (z.Specs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Specs = nil
 			} else {
-				z.Specs = make([]string, zb0002)
-			}
-			for za0001 := range z.Specs {
-				z.Specs[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Specs", za0001)
+					err = msgp.WrapError(err, "Specs")
 					return
+				}
+				if z.Specs != nil && cap(z.Specs) >= int(zb0002) {
+					z.Specs = (z.Specs)[:zb0002]
+				} else {
+					z.Specs = make([]string, zb0002)
+				}
+				for za0001 := range z.Specs {
+					z.Specs[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Specs", za0001)
+						return
+					}
 				}
 			}
 		case "ProhibitOverlap":
@@ -19013,54 +20084,66 @@ func (z *Plan) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "NodeUpdate"
 	o = append(o, 0xaa, 0x4e, 0x6f, 0x64, 0x65, 0x55, 0x70, 0x64, 0x61, 0x74, 0x65)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodeUpdate)))
-	for za0001, za0002 := range z.NodeUpdate {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
-		for za0003 := range za0002 {
-			if za0002[za0003] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0002[za0003].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
-					return
+	if z.NodeUpdate == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodeUpdate)))
+		for za0001, za0002 := range z.NodeUpdate {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
+			for za0003 := range za0002 {
+				if za0002[za0003] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0002[za0003].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
+						return
+					}
 				}
 			}
 		}
 	}
 	// string "NodeAllocation"
 	o = append(o, 0xae, 0x4e, 0x6f, 0x64, 0x65, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x61, 0x74, 0x69, 0x6f, 0x6e)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodeAllocation)))
-	for za0004, za0005 := range z.NodeAllocation {
-		o = msgp.AppendString(o, za0004)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0005)))
-		for za0006 := range za0005 {
-			if za0005[za0006] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0005[za0006].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
-					return
+	if z.NodeAllocation == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodeAllocation)))
+		for za0004, za0005 := range z.NodeAllocation {
+			o = msgp.AppendString(o, za0004)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0005)))
+			for za0006 := range za0005 {
+				if za0005[za0006] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0005[za0006].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
+						return
+					}
 				}
 			}
 		}
 	}
 	// string "NodePreemptions"
 	o = append(o, 0xaf, 0x4e, 0x6f, 0x64, 0x65, 0x50, 0x72, 0x65, 0x65, 0x6d, 0x70, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodePreemptions)))
-	for za0007, za0008 := range z.NodePreemptions {
-		o = msgp.AppendString(o, za0007)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0008)))
-		for za0009 := range za0008 {
-			if za0008[za0009] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0008[za0009].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
-					return
+	if z.NodePreemptions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodePreemptions)))
+		for za0007, za0008 := range z.NodePreemptions {
+			o = msgp.AppendString(o, za0007)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0008)))
+			for za0009 := range za0008 {
+				if za0008[za0009] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0008[za0009].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
+						return
+					}
 				}
 			}
 		}
@@ -19078,15 +20161,19 @@ func (z *Plan) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "DeploymentUpdates"
 	o = append(o, 0xb1, 0x44, 0x65, 0x70, 0x6c, 0x6f, 0x79, 0x6d, 0x65, 0x6e, 0x74, 0x55, 0x70, 0x64, 0x61, 0x74, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DeploymentUpdates)))
-	for za0010 := range z.DeploymentUpdates {
-		if z.DeploymentUpdates[za0010] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.DeploymentUpdates[za0010].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "DeploymentUpdates", za0010)
-				return
+	if z.DeploymentUpdates == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DeploymentUpdates)))
+		for za0010 := range z.DeploymentUpdates {
+			if z.DeploymentUpdates[za0010] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.DeploymentUpdates[za0010].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "DeploymentUpdates", za0010)
+					return
+				}
 			}
 		}
 	}
@@ -19174,160 +20261,175 @@ func (z *Plan) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "NodeUpdate":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodeUpdate")
-				return
-			}
-			if z.NodeUpdate == nil {
-				z.NodeUpdate = make(map[string][]*Allocation, zb0003)
-			} else if len(z.NodeUpdate) > 0 {
-				clear(z.NodeUpdate)
-			}
-			for zb0003 > 0 {
-				var za0002 []*Allocation
-				zb0003--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodeUpdate = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodeUpdate")
 					return
 				}
-				var zb0004 uint32
-				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeUpdate", za0001)
-					return
+				if z.NodeUpdate == nil {
+					z.NodeUpdate = make(map[string][]*Allocation, zb0003)
+				} else if len(z.NodeUpdate) > 0 {
+					clear(z.NodeUpdate)
 				}
-				if cap(za0002) >= int(zb0004) {
-					za0002 = (za0002)[:zb0004]
-				} else {
-					za0002 = make([]*Allocation, zb0004)
-				}
-				for za0003 := range za0002 {
-					if msgp.IsNil(bts) {
-						bts, err = msgp.ReadNilBytes(bts)
-						if err != nil {
-							return
-						}
-						za0002[za0003] = nil
+				for zb0003 > 0 {
+					var za0002 []*Allocation
+					zb0003--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeUpdate")
+						return
+					}
+					var zb0004 uint32
+					zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeUpdate", za0001)
+						return
+					}
+					if cap(za0002) >= int(zb0004) {
+						za0002 = (za0002)[:zb0004]
 					} else {
-						if za0002[za0003] == nil {
-							za0002[za0003] = new(Allocation)
-						}
-						bts, err = za0002[za0003].UnmarshalMsg(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
-							return
+						za0002 = make([]*Allocation, zb0004)
+					}
+					for za0003 := range za0002 {
+						if msgp.IsNil(bts) {
+							bts, err = msgp.ReadNilBytes(bts)
+							if err != nil {
+								return
+							}
+							za0002[za0003] = nil
+						} else {
+							if za0002[za0003] == nil {
+								za0002[za0003] = new(Allocation)
+							}
+							bts, err = za0002[za0003].UnmarshalMsg(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
+								return
+							}
 						}
 					}
+					z.NodeUpdate[za0001] = za0002
 				}
-				z.NodeUpdate[za0001] = za0002
 			}
 		case "NodeAllocation":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodeAllocation")
-				return
-			}
-			if z.NodeAllocation == nil {
-				z.NodeAllocation = make(map[string][]*Allocation, zb0005)
-			} else if len(z.NodeAllocation) > 0 {
-				clear(z.NodeAllocation)
-			}
-			for zb0005 > 0 {
-				var za0005 []*Allocation
-				zb0005--
-				var za0004 string
-				za0004, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodeAllocation = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodeAllocation")
 					return
 				}
-				var zb0006 uint32
-				zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeAllocation", za0004)
-					return
+				if z.NodeAllocation == nil {
+					z.NodeAllocation = make(map[string][]*Allocation, zb0005)
+				} else if len(z.NodeAllocation) > 0 {
+					clear(z.NodeAllocation)
 				}
-				if cap(za0005) >= int(zb0006) {
-					za0005 = (za0005)[:zb0006]
-				} else {
-					za0005 = make([]*Allocation, zb0006)
-				}
-				for za0006 := range za0005 {
-					if msgp.IsNil(bts) {
-						bts, err = msgp.ReadNilBytes(bts)
-						if err != nil {
-							return
-						}
-						za0005[za0006] = nil
+				for zb0005 > 0 {
+					var za0005 []*Allocation
+					zb0005--
+					var za0004 string
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeAllocation")
+						return
+					}
+					var zb0006 uint32
+					zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeAllocation", za0004)
+						return
+					}
+					if cap(za0005) >= int(zb0006) {
+						za0005 = (za0005)[:zb0006]
 					} else {
-						if za0005[za0006] == nil {
-							za0005[za0006] = new(Allocation)
-						}
-						bts, err = za0005[za0006].UnmarshalMsg(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
-							return
+						za0005 = make([]*Allocation, zb0006)
+					}
+					for za0006 := range za0005 {
+						if msgp.IsNil(bts) {
+							bts, err = msgp.ReadNilBytes(bts)
+							if err != nil {
+								return
+							}
+							za0005[za0006] = nil
+						} else {
+							if za0005[za0006] == nil {
+								za0005[za0006] = new(Allocation)
+							}
+							bts, err = za0005[za0006].UnmarshalMsg(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
+								return
+							}
 						}
 					}
+					z.NodeAllocation[za0004] = za0005
 				}
-				z.NodeAllocation[za0004] = za0005
 			}
 		case "NodePreemptions":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodePreemptions")
-				return
-			}
-			if z.NodePreemptions == nil {
-				z.NodePreemptions = make(map[string][]*Allocation, zb0007)
-			} else if len(z.NodePreemptions) > 0 {
-				clear(z.NodePreemptions)
-			}
-			for zb0007 > 0 {
-				var za0008 []*Allocation
-				zb0007--
-				var za0007 string
-				za0007, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodePreemptions = nil
+			} else {
+				var zb0007 uint32
+				zb0007, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodePreemptions")
 					return
 				}
-				var zb0008 uint32
-				zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodePreemptions", za0007)
-					return
+				if z.NodePreemptions == nil {
+					z.NodePreemptions = make(map[string][]*Allocation, zb0007)
+				} else if len(z.NodePreemptions) > 0 {
+					clear(z.NodePreemptions)
 				}
-				if cap(za0008) >= int(zb0008) {
-					za0008 = (za0008)[:zb0008]
-				} else {
-					za0008 = make([]*Allocation, zb0008)
-				}
-				for za0009 := range za0008 {
-					if msgp.IsNil(bts) {
-						bts, err = msgp.ReadNilBytes(bts)
-						if err != nil {
-							return
-						}
-						za0008[za0009] = nil
+				for zb0007 > 0 {
+					var za0008 []*Allocation
+					zb0007--
+					var za0007 string
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodePreemptions")
+						return
+					}
+					var zb0008 uint32
+					zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodePreemptions", za0007)
+						return
+					}
+					if cap(za0008) >= int(zb0008) {
+						za0008 = (za0008)[:zb0008]
 					} else {
-						if za0008[za0009] == nil {
-							za0008[za0009] = new(Allocation)
-						}
-						bts, err = za0008[za0009].UnmarshalMsg(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
-							return
+						za0008 = make([]*Allocation, zb0008)
+					}
+					for za0009 := range za0008 {
+						if msgp.IsNil(bts) {
+							bts, err = msgp.ReadNilBytes(bts)
+							if err != nil {
+								return
+							}
+							za0008[za0009] = nil
+						} else {
+							if za0008[za0009] == nil {
+								za0008[za0009] = new(Allocation)
+							}
+							bts, err = za0008[za0009].UnmarshalMsg(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
+								return
+							}
 						}
 					}
+					z.NodePreemptions[za0007] = za0008
 				}
-				z.NodePreemptions[za0007] = za0008
 			}
 		case "Deployment":
 			if msgp.IsNil(bts) {
@@ -19347,32 +20449,37 @@ func (z *Plan) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "DeploymentUpdates":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DeploymentUpdates")
-				return
-			}
-			if cap(z.DeploymentUpdates) >= int(zb0009) {
-				z.DeploymentUpdates = (z.DeploymentUpdates)[:zb0009]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DeploymentUpdates = nil
 			} else {
-				z.DeploymentUpdates = make([]*DeploymentStatusUpdate, zb0009)
-			}
-			for za0010 := range z.DeploymentUpdates {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.DeploymentUpdates[za0010] = nil
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "DeploymentUpdates")
+					return
+				}
+				if z.DeploymentUpdates != nil && cap(z.DeploymentUpdates) >= int(zb0009) {
+					z.DeploymentUpdates = (z.DeploymentUpdates)[:zb0009]
 				} else {
-					if z.DeploymentUpdates[za0010] == nil {
-						z.DeploymentUpdates[za0010] = new(DeploymentStatusUpdate)
-					}
-					bts, err = z.DeploymentUpdates[za0010].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "DeploymentUpdates", za0010)
-						return
+					z.DeploymentUpdates = make([]*DeploymentStatusUpdate, zb0009)
+				}
+				for za0010 := range z.DeploymentUpdates {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.DeploymentUpdates[za0010] = nil
+					} else {
+						if z.DeploymentUpdates[za0010] == nil {
+							z.DeploymentUpdates[za0010] = new(DeploymentStatusUpdate)
+						}
+						bts, err = z.DeploymentUpdates[za0010].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "DeploymentUpdates", za0010)
+							return
+						}
 					}
 				}
 			}
@@ -19484,30 +20591,38 @@ func (z *PlanAnnotations) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 2
 	// string "DesiredTGUpdates"
 	o = append(o, 0x82, 0xb0, 0x44, 0x65, 0x73, 0x69, 0x72, 0x65, 0x64, 0x54, 0x47, 0x55, 0x70, 0x64, 0x61, 0x74, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.DesiredTGUpdates)))
-	for za0001, za0002 := range z.DesiredTGUpdates {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "DesiredTGUpdates", za0001)
-				return
+	if z.DesiredTGUpdates == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.DesiredTGUpdates)))
+		for za0001, za0002 := range z.DesiredTGUpdates {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "DesiredTGUpdates", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "PreemptedAllocs"
 	o = append(o, 0xaf, 0x50, 0x72, 0x65, 0x65, 0x6d, 0x70, 0x74, 0x65, 0x64, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.PreemptedAllocs)))
-	for za0003 := range z.PreemptedAllocs {
-		if z.PreemptedAllocs[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.PreemptedAllocs[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "PreemptedAllocs", za0003)
-				return
+	if z.PreemptedAllocs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.PreemptedAllocs)))
+		for za0003 := range z.PreemptedAllocs {
+			if z.PreemptedAllocs[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.PreemptedAllocs[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "PreemptedAllocs", za0003)
+					return
+				}
 			}
 		}
 	}
@@ -19533,71 +20648,81 @@ func (z *PlanAnnotations) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "DesiredTGUpdates":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DesiredTGUpdates")
-				return
-			}
-			if z.DesiredTGUpdates == nil {
-				z.DesiredTGUpdates = make(map[string]*DesiredUpdates, zb0002)
-			} else if len(z.DesiredTGUpdates) > 0 {
-				clear(z.DesiredTGUpdates)
-			}
-			for zb0002 > 0 {
-				var za0002 *DesiredUpdates
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DesiredTGUpdates = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "DesiredTGUpdates")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(DesiredUpdates)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "DesiredTGUpdates", za0001)
-						return
-					}
+				if z.DesiredTGUpdates == nil {
+					z.DesiredTGUpdates = make(map[string]*DesiredUpdates, zb0002)
+				} else if len(z.DesiredTGUpdates) > 0 {
+					clear(z.DesiredTGUpdates)
 				}
-				z.DesiredTGUpdates[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 *DesiredUpdates
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "DesiredTGUpdates")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(DesiredUpdates)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "DesiredTGUpdates", za0001)
+							return
+						}
+					}
+					z.DesiredTGUpdates[za0001] = za0002
+				}
 			}
 		case "PreemptedAllocs":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "PreemptedAllocs")
-				return
-			}
-			if cap(z.PreemptedAllocs) >= int(zb0003) {
-				z.PreemptedAllocs = (z.PreemptedAllocs)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.PreemptedAllocs = nil
 			} else {
-				z.PreemptedAllocs = make([]*AllocListStub, zb0003)
-			}
-			for za0003 := range z.PreemptedAllocs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.PreemptedAllocs[za0003] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "PreemptedAllocs")
+					return
+				}
+				if z.PreemptedAllocs != nil && cap(z.PreemptedAllocs) >= int(zb0003) {
+					z.PreemptedAllocs = (z.PreemptedAllocs)[:zb0003]
 				} else {
-					if z.PreemptedAllocs[za0003] == nil {
-						z.PreemptedAllocs[za0003] = new(AllocListStub)
-					}
-					bts, err = z.PreemptedAllocs[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "PreemptedAllocs", za0003)
-						return
+					z.PreemptedAllocs = make([]*AllocListStub, zb0003)
+				}
+				for za0003 := range z.PreemptedAllocs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.PreemptedAllocs[za0003] = nil
+					} else {
+						if z.PreemptedAllocs[za0003] == nil {
+							z.PreemptedAllocs[za0003] = new(AllocListStub)
+						}
+						bts, err = z.PreemptedAllocs[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "PreemptedAllocs", za0003)
+							return
+						}
 					}
 				}
 			}
@@ -19655,54 +20780,66 @@ func (z *PlanResult) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "NodeUpdate"
 	o = append(o, 0xaa, 0x4e, 0x6f, 0x64, 0x65, 0x55, 0x70, 0x64, 0x61, 0x74, 0x65)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodeUpdate)))
-	for za0001, za0002 := range z.NodeUpdate {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
-		for za0003 := range za0002 {
-			if za0002[za0003] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0002[za0003].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
-					return
+	if z.NodeUpdate == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodeUpdate)))
+		for za0001, za0002 := range z.NodeUpdate {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0002)))
+			for za0003 := range za0002 {
+				if za0002[za0003] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0002[za0003].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
+						return
+					}
 				}
 			}
 		}
 	}
 	// string "NodeAllocation"
 	o = append(o, 0xae, 0x4e, 0x6f, 0x64, 0x65, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x61, 0x74, 0x69, 0x6f, 0x6e)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodeAllocation)))
-	for za0004, za0005 := range z.NodeAllocation {
-		o = msgp.AppendString(o, za0004)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0005)))
-		for za0006 := range za0005 {
-			if za0005[za0006] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0005[za0006].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
-					return
+	if z.NodeAllocation == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodeAllocation)))
+		for za0004, za0005 := range z.NodeAllocation {
+			o = msgp.AppendString(o, za0004)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0005)))
+			for za0006 := range za0005 {
+				if za0005[za0006] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0005[za0006].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
+						return
+					}
 				}
 			}
 		}
 	}
 	// string "NodePreemptions"
 	o = append(o, 0xaf, 0x4e, 0x6f, 0x64, 0x65, 0x50, 0x72, 0x65, 0x65, 0x6d, 0x70, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.NodePreemptions)))
-	for za0007, za0008 := range z.NodePreemptions {
-		o = msgp.AppendString(o, za0007)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0008)))
-		for za0009 := range za0008 {
-			if za0008[za0009] == nil {
-				o = msgp.AppendNil(o)
-			} else {
-				o, err = za0008[za0009].MarshalMsg(o)
-				if err != nil {
-					err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
-					return
+	if z.NodePreemptions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.NodePreemptions)))
+		for za0007, za0008 := range z.NodePreemptions {
+			o = msgp.AppendString(o, za0007)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0008)))
+			for za0009 := range za0008 {
+				if za0008[za0009] == nil {
+					o = msgp.AppendNil(o)
+				} else {
+					o, err = za0008[za0009].MarshalMsg(o)
+					if err != nil {
+						err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
+						return
+					}
 				}
 			}
 		}
@@ -19720,23 +20857,31 @@ func (z *PlanResult) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "DeploymentUpdates"
 	o = append(o, 0xb1, 0x44, 0x65, 0x70, 0x6c, 0x6f, 0x79, 0x6d, 0x65, 0x6e, 0x74, 0x55, 0x70, 0x64, 0x61, 0x74, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DeploymentUpdates)))
-	for za0010 := range z.DeploymentUpdates {
-		if z.DeploymentUpdates[za0010] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.DeploymentUpdates[za0010].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "DeploymentUpdates", za0010)
-				return
+	if z.DeploymentUpdates == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DeploymentUpdates)))
+		for za0010 := range z.DeploymentUpdates {
+			if z.DeploymentUpdates[za0010] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.DeploymentUpdates[za0010].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "DeploymentUpdates", za0010)
+					return
+				}
 			}
 		}
 	}
 	// string "RejectedNodes"
 	o = append(o, 0xad, 0x52, 0x65, 0x6a, 0x65, 0x63, 0x74, 0x65, 0x64, 0x4e, 0x6f, 0x64, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.RejectedNodes)))
-	for za0011 := range z.RejectedNodes {
-		o = msgp.AppendString(o, string(z.RejectedNodes[za0011]))
+	if z.RejectedNodes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.RejectedNodes)))
+		for za0011 := range z.RejectedNodes {
+			o = msgp.AppendString(o, string(z.RejectedNodes[za0011]))
+		}
 	}
 	// string "RefreshIndex"
 	o = append(o, 0xac, 0x52, 0x65, 0x66, 0x72, 0x65, 0x73, 0x68, 0x49, 0x6e, 0x64, 0x65, 0x78)
@@ -19783,160 +20928,175 @@ func (z *PlanResult) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "NodeUpdate":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodeUpdate")
-				return
-			}
-			if z.NodeUpdate == nil {
-				z.NodeUpdate = make(map[string][]*Allocation, zb0002)
-			} else if len(z.NodeUpdate) > 0 {
-				clear(z.NodeUpdate)
-			}
-			for zb0002 > 0 {
-				var za0002 []*Allocation
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodeUpdate = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodeUpdate")
 					return
 				}
-				var zb0003 uint32
-				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeUpdate", za0001)
-					return
+				if z.NodeUpdate == nil {
+					z.NodeUpdate = make(map[string][]*Allocation, zb0002)
+				} else if len(z.NodeUpdate) > 0 {
+					clear(z.NodeUpdate)
 				}
-				if cap(za0002) >= int(zb0003) {
-					za0002 = (za0002)[:zb0003]
-				} else {
-					za0002 = make([]*Allocation, zb0003)
-				}
-				for za0003 := range za0002 {
-					if msgp.IsNil(bts) {
-						bts, err = msgp.ReadNilBytes(bts)
-						if err != nil {
-							return
-						}
-						za0002[za0003] = nil
+				for zb0002 > 0 {
+					var za0002 []*Allocation
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeUpdate")
+						return
+					}
+					var zb0003 uint32
+					zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeUpdate", za0001)
+						return
+					}
+					if cap(za0002) >= int(zb0003) {
+						za0002 = (za0002)[:zb0003]
 					} else {
-						if za0002[za0003] == nil {
-							za0002[za0003] = new(Allocation)
-						}
-						bts, err = za0002[za0003].UnmarshalMsg(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
-							return
+						za0002 = make([]*Allocation, zb0003)
+					}
+					for za0003 := range za0002 {
+						if msgp.IsNil(bts) {
+							bts, err = msgp.ReadNilBytes(bts)
+							if err != nil {
+								return
+							}
+							za0002[za0003] = nil
+						} else {
+							if za0002[za0003] == nil {
+								za0002[za0003] = new(Allocation)
+							}
+							bts, err = za0002[za0003].UnmarshalMsg(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "NodeUpdate", za0001, za0003)
+								return
+							}
 						}
 					}
+					z.NodeUpdate[za0001] = za0002
 				}
-				z.NodeUpdate[za0001] = za0002
 			}
 		case "NodeAllocation":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodeAllocation")
-				return
-			}
-			if z.NodeAllocation == nil {
-				z.NodeAllocation = make(map[string][]*Allocation, zb0004)
-			} else if len(z.NodeAllocation) > 0 {
-				clear(z.NodeAllocation)
-			}
-			for zb0004 > 0 {
-				var za0005 []*Allocation
-				zb0004--
-				var za0004 string
-				za0004, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodeAllocation = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodeAllocation")
 					return
 				}
-				var zb0005 uint32
-				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodeAllocation", za0004)
-					return
+				if z.NodeAllocation == nil {
+					z.NodeAllocation = make(map[string][]*Allocation, zb0004)
+				} else if len(z.NodeAllocation) > 0 {
+					clear(z.NodeAllocation)
 				}
-				if cap(za0005) >= int(zb0005) {
-					za0005 = (za0005)[:zb0005]
-				} else {
-					za0005 = make([]*Allocation, zb0005)
-				}
-				for za0006 := range za0005 {
-					if msgp.IsNil(bts) {
-						bts, err = msgp.ReadNilBytes(bts)
-						if err != nil {
-							return
-						}
-						za0005[za0006] = nil
+				for zb0004 > 0 {
+					var za0005 []*Allocation
+					zb0004--
+					var za0004 string
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeAllocation")
+						return
+					}
+					var zb0005 uint32
+					zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodeAllocation", za0004)
+						return
+					}
+					if cap(za0005) >= int(zb0005) {
+						za0005 = (za0005)[:zb0005]
 					} else {
-						if za0005[za0006] == nil {
-							za0005[za0006] = new(Allocation)
-						}
-						bts, err = za0005[za0006].UnmarshalMsg(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
-							return
+						za0005 = make([]*Allocation, zb0005)
+					}
+					for za0006 := range za0005 {
+						if msgp.IsNil(bts) {
+							bts, err = msgp.ReadNilBytes(bts)
+							if err != nil {
+								return
+							}
+							za0005[za0006] = nil
+						} else {
+							if za0005[za0006] == nil {
+								za0005[za0006] = new(Allocation)
+							}
+							bts, err = za0005[za0006].UnmarshalMsg(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "NodeAllocation", za0004, za0006)
+								return
+							}
 						}
 					}
+					z.NodeAllocation[za0004] = za0005
 				}
-				z.NodeAllocation[za0004] = za0005
 			}
 		case "NodePreemptions":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "NodePreemptions")
-				return
-			}
-			if z.NodePreemptions == nil {
-				z.NodePreemptions = make(map[string][]*Allocation, zb0006)
-			} else if len(z.NodePreemptions) > 0 {
-				clear(z.NodePreemptions)
-			}
-			for zb0006 > 0 {
-				var za0008 []*Allocation
-				zb0006--
-				var za0007 string
-				za0007, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.NodePreemptions = nil
+			} else {
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "NodePreemptions")
 					return
 				}
-				var zb0007 uint32
-				zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "NodePreemptions", za0007)
-					return
+				if z.NodePreemptions == nil {
+					z.NodePreemptions = make(map[string][]*Allocation, zb0006)
+				} else if len(z.NodePreemptions) > 0 {
+					clear(z.NodePreemptions)
 				}
-				if cap(za0008) >= int(zb0007) {
-					za0008 = (za0008)[:zb0007]
-				} else {
-					za0008 = make([]*Allocation, zb0007)
-				}
-				for za0009 := range za0008 {
-					if msgp.IsNil(bts) {
-						bts, err = msgp.ReadNilBytes(bts)
-						if err != nil {
-							return
-						}
-						za0008[za0009] = nil
+				for zb0006 > 0 {
+					var za0008 []*Allocation
+					zb0006--
+					var za0007 string
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodePreemptions")
+						return
+					}
+					var zb0007 uint32
+					zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "NodePreemptions", za0007)
+						return
+					}
+					if cap(za0008) >= int(zb0007) {
+						za0008 = (za0008)[:zb0007]
 					} else {
-						if za0008[za0009] == nil {
-							za0008[za0009] = new(Allocation)
-						}
-						bts, err = za0008[za0009].UnmarshalMsg(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
-							return
+						za0008 = make([]*Allocation, zb0007)
+					}
+					for za0009 := range za0008 {
+						if msgp.IsNil(bts) {
+							bts, err = msgp.ReadNilBytes(bts)
+							if err != nil {
+								return
+							}
+							za0008[za0009] = nil
+						} else {
+							if za0008[za0009] == nil {
+								za0008[za0009] = new(Allocation)
+							}
+							bts, err = za0008[za0009].UnmarshalMsg(bts)
+							if err != nil {
+								err = msgp.WrapError(err, "NodePreemptions", za0007, za0009)
+								return
+							}
 						}
 					}
+					z.NodePreemptions[za0007] = za0008
 				}
-				z.NodePreemptions[za0007] = za0008
 			}
 		case "Deployment":
 			if msgp.IsNil(bts) {
@@ -19956,56 +21116,66 @@ func (z *PlanResult) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "DeploymentUpdates":
-			var zb0008 uint32
-			zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DeploymentUpdates")
-				return
-			}
-			if cap(z.DeploymentUpdates) >= int(zb0008) {
-				z.DeploymentUpdates = (z.DeploymentUpdates)[:zb0008]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DeploymentUpdates = nil
 			} else {
-				z.DeploymentUpdates = make([]*DeploymentStatusUpdate, zb0008)
-			}
-			for za0010 := range z.DeploymentUpdates {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.DeploymentUpdates[za0010] = nil
+				var zb0008 uint32
+				zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "DeploymentUpdates")
+					return
+				}
+				if z.DeploymentUpdates != nil && cap(z.DeploymentUpdates) >= int(zb0008) {
+					z.DeploymentUpdates = (z.DeploymentUpdates)[:zb0008]
 				} else {
-					if z.DeploymentUpdates[za0010] == nil {
-						z.DeploymentUpdates[za0010] = new(DeploymentStatusUpdate)
-					}
-					bts, err = z.DeploymentUpdates[za0010].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "DeploymentUpdates", za0010)
-						return
+					z.DeploymentUpdates = make([]*DeploymentStatusUpdate, zb0008)
+				}
+				for za0010 := range z.DeploymentUpdates {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.DeploymentUpdates[za0010] = nil
+					} else {
+						if z.DeploymentUpdates[za0010] == nil {
+							z.DeploymentUpdates[za0010] = new(DeploymentStatusUpdate)
+						}
+						bts, err = z.DeploymentUpdates[za0010].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "DeploymentUpdates", za0010)
+							return
+						}
 					}
 				}
 			}
 		case "RejectedNodes":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "RejectedNodes")
-				return
-			}
-			if cap(z.RejectedNodes) >= int(zb0009) {
-				z.RejectedNodes = (z.RejectedNodes)[:zb0009]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.RejectedNodes = nil
 			} else {
-				z.RejectedNodes = make([]NodeID, zb0009)
-			}
-			for za0011 := range z.RejectedNodes {
-				{
-					var zb0010 string
-					zb0010, bts, err = msgp.ReadStringBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "RejectedNodes", za0011)
-						return
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "RejectedNodes")
+					return
+				}
+				if z.RejectedNodes != nil && cap(z.RejectedNodes) >= int(zb0009) {
+					z.RejectedNodes = (z.RejectedNodes)[:zb0009]
+				} else {
+					z.RejectedNodes = make([]NodeID, zb0009)
+				}
+				for za0011 := range z.RejectedNodes {
+					{
+						var zb0010 string
+						zb0010, bts, err = msgp.ReadStringBytes(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "RejectedNodes", za0011)
+							return
+						}
+						z.RejectedNodes[za0011] = NodeID(zb0010)
 					}
-					z.RejectedNodes[za0011] = NodeID(zb0010)
 				}
 			}
 		case "RefreshIndex":
@@ -20555,34 +21725,42 @@ func (z *RequestedDevice) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.Count)
 	// string "Constraints"
 	o = append(o, 0xab, 0x43, 0x6f, 0x6e, 0x73, 0x74, 0x72, 0x61, 0x69, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
-	for za0001 := range z.Constraints {
-		if z.Constraints[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 3
-			// string "LTarget"
-			o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0001].LTarget)
-			// string "RTarget"
-			o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0001].RTarget)
-			// string "Operand"
-			o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
-			o = msgp.AppendString(o, z.Constraints[za0001].Operand)
+	if z.Constraints == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
+		for za0001 := range z.Constraints {
+			if z.Constraints[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 3
+				// string "LTarget"
+				o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0001].LTarget)
+				// string "RTarget"
+				o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0001].RTarget)
+				// string "Operand"
+				o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
+				o = msgp.AppendString(o, z.Constraints[za0001].Operand)
+			}
 		}
 	}
 	// string "Affinities"
 	o = append(o, 0xaa, 0x41, 0x66, 0x66, 0x69, 0x6e, 0x69, 0x74, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
-	for za0002 := range z.Affinities {
-		if z.Affinities[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Affinities[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities", za0002)
-				return
+	if z.Affinities == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
+		for za0002 := range z.Affinities {
+			if z.Affinities[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Affinities[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -20620,97 +21798,107 @@ func (z *RequestedDevice) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Constraints":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Constraints")
-				return
-			}
-			if cap(z.Constraints) >= int(zb0002) {
-				z.Constraints = (z.Constraints)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Constraints = nil
 			} else {
-				z.Constraints = make([]*Constraint, zb0002)
-			}
-			for za0001 := range z.Constraints {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Constraints[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Constraints")
+					return
+				}
+				if z.Constraints != nil && cap(z.Constraints) >= int(zb0002) {
+					z.Constraints = (z.Constraints)[:zb0002]
 				} else {
-					if z.Constraints[za0001] == nil {
-						z.Constraints[za0001] = new(Constraint)
-					}
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Constraints", za0001)
-						return
-					}
-					for zb0003 > 0 {
-						zb0003--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					z.Constraints = make([]*Constraint, zb0002)
+				}
+				for za0001 := range z.Constraints {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Constraints[za0001] = nil
+					} else {
+						if z.Constraints[za0001] == nil {
+							z.Constraints[za0001] = new(Constraint)
+						}
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Constraints", za0001)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "LTarget":
-							z.Constraints[za0001].LTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0001, "LTarget")
-								return
-							}
-						case "RTarget":
-							z.Constraints[za0001].RTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0001, "RTarget")
-								return
-							}
-						case "Operand":
-							z.Constraints[za0001].Operand, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0001, "Operand")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0003 > 0 {
+							zb0003--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "Constraints", za0001)
 								return
+							}
+							switch msgp.UnsafeString(field) {
+							case "LTarget":
+								z.Constraints[za0001].LTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001, "LTarget")
+									return
+								}
+							case "RTarget":
+								z.Constraints[za0001].RTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001, "RTarget")
+									return
+								}
+							case "Operand":
+								z.Constraints[za0001].Operand, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001, "Operand")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001)
+									return
+								}
 							}
 						}
 					}
 				}
 			}
 		case "Affinities":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities")
-				return
-			}
-			if cap(z.Affinities) >= int(zb0004) {
-				z.Affinities = (z.Affinities)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Affinities = nil
 			} else {
-				z.Affinities = make([]*Affinity, zb0004)
-			}
-			for za0002 := range z.Affinities {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Affinities[za0002] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities")
+					return
+				}
+				if z.Affinities != nil && cap(z.Affinities) >= int(zb0004) {
+					z.Affinities = (z.Affinities)[:zb0004]
 				} else {
-					if z.Affinities[za0002] == nil {
-						z.Affinities[za0002] = new(Affinity)
-					}
-					bts, err = z.Affinities[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Affinities", za0002)
-						return
+					z.Affinities = make([]*Affinity, zb0004)
+				}
+				for za0002 := range z.Affinities {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Affinities[za0002] = nil
+					} else {
+						if z.Affinities[za0002] == nil {
+							z.Affinities[za0002] = new(Affinity)
+						}
+						bts, err = z.Affinities[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Affinities", za0002)
+							return
+						}
 					}
 				}
 			}
@@ -20937,15 +22125,19 @@ func (z *RescheduleTracker) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 2
 	// string "Events"
 	o = append(o, 0x82, 0xa6, 0x45, 0x76, 0x65, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
-	for za0001 := range z.Events {
-		if z.Events[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Events[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Events", za0001)
-				return
+	if z.Events == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
+		for za0001 := range z.Events {
+			if z.Events[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Events[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Events", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -20974,32 +22166,37 @@ func (z *RescheduleTracker) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Events":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Events")
-				return
-			}
-			if cap(z.Events) >= int(zb0002) {
-				z.Events = (z.Events)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Events = nil
 			} else {
-				z.Events = make([]*RescheduleEvent, zb0002)
-			}
-			for za0001 := range z.Events {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Events[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Events")
+					return
+				}
+				if z.Events != nil && cap(z.Events) >= int(zb0002) {
+					z.Events = (z.Events)[:zb0002]
 				} else {
-					if z.Events[za0001] == nil {
-						z.Events[za0001] = new(RescheduleEvent)
-					}
-					bts, err = z.Events[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Events", za0001)
-						return
+					z.Events = make([]*RescheduleEvent, zb0002)
+				}
+				for za0001 := range z.Events {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Events[za0001] = nil
+					} else {
+						if z.Events[za0001] == nil {
+							z.Events[za0001] = new(RescheduleEvent)
+						}
+						bts, err = z.Events[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Events", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -21063,15 +22260,19 @@ func (z *ResourceUsage) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "DeviceStats"
 	o = append(o, 0xab, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x53, 0x74, 0x61, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.DeviceStats)))
-	for za0001 := range z.DeviceStats {
-		if z.DeviceStats[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.DeviceStats[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "DeviceStats", za0001)
-				return
+	if z.DeviceStats == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.DeviceStats)))
+		for za0001 := range z.DeviceStats {
+			if z.DeviceStats[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.DeviceStats[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "DeviceStats", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -21131,32 +22332,37 @@ func (z *ResourceUsage) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "DeviceStats":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "DeviceStats")
-				return
-			}
-			if cap(z.DeviceStats) >= int(zb0002) {
-				z.DeviceStats = (z.DeviceStats)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.DeviceStats = nil
 			} else {
-				z.DeviceStats = make([]*DeviceGroupStats, zb0002)
-			}
-			for za0001 := range z.DeviceStats {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.DeviceStats[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "DeviceStats")
+					return
+				}
+				if z.DeviceStats != nil && cap(z.DeviceStats) >= int(zb0002) {
+					z.DeviceStats = (z.DeviceStats)[:zb0002]
 				} else {
-					if z.DeviceStats[za0001] == nil {
-						z.DeviceStats[za0001] = new(DeviceGroupStats)
-					}
-					bts, err = z.DeviceStats[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "DeviceStats", za0001)
-						return
+					z.DeviceStats = make([]*DeviceGroupStats, zb0002)
+				}
+				for za0001 := range z.DeviceStats {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.DeviceStats[za0001] = nil
+					} else {
+						if z.DeviceStats[za0001] == nil {
+							z.DeviceStats[za0001] = new(DeviceGroupStats)
+						}
+						bts, err = z.DeviceStats[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "DeviceStats", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -21224,29 +22430,37 @@ func (z *Resources) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt(o, z.SecretsMB)
 	// string "Networks"
 	o = append(o, 0xa8, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
-	for za0001 := range z.Networks {
-		if z.Networks[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Networks[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks", za0001)
-				return
+	if z.Networks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
+		for za0001 := range z.Networks {
+			if z.Networks[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Networks[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Devices"
 	o = append(o, 0xa7, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
-	for za0002 := range z.Devices {
-		if z.Devices[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Devices[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices", za0002)
-				return
+	if z.Devices == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Devices)))
+		for za0002 := range z.Devices {
+			if z.Devices[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Devices[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Devices", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -21261,9 +22475,13 @@ func (z *Resources) MarshalMsg(b []byte) (o []byte, err error) {
 		o = msgp.AppendString(o, z.NUMA.Affinity)
 		// string "Devices"
 		o = append(o, 0xa7, 0x44, 0x65, 0x76, 0x69, 0x63, 0x65, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.NUMA.Devices)))
-		for za0003 := range z.NUMA.Devices {
-			o = msgp.AppendString(o, z.NUMA.Devices[za0003])
+		if z.NUMA.Devices == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.NUMA.Devices)))
+			for za0003 := range z.NUMA.Devices {
+				o = msgp.AppendString(o, z.NUMA.Devices[za0003])
+			}
 		}
 	}
 	return
@@ -21330,62 +22548,72 @@ func (z *Resources) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Networks":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks")
-				return
-			}
-			if cap(z.Networks) >= int(zb0002) {
-				z.Networks = (z.Networks)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Networks = nil
 			} else {
-				z.Networks = make([]*NetworkResource, zb0002)
-			}
-			for za0001 := range z.Networks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Networks[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks")
+					return
+				}
+				if z.Networks != nil && cap(z.Networks) >= int(zb0002) {
+					z.Networks = (z.Networks)[:zb0002]
 				} else {
-					if z.Networks[za0001] == nil {
-						z.Networks[za0001] = new(NetworkResource)
-					}
-					bts, err = z.Networks[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Networks", za0001)
-						return
+					z.Networks = make([]*NetworkResource, zb0002)
+				}
+				for za0001 := range z.Networks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Networks[za0001] = nil
+					} else {
+						if z.Networks[za0001] == nil {
+							z.Networks[za0001] = new(NetworkResource)
+						}
+						bts, err = z.Networks[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Networks", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Devices":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Devices")
-				return
-			}
-			if cap(z.Devices) >= int(zb0003) {
-				z.Devices = (z.Devices)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Devices = nil
 			} else {
-				z.Devices = make([]*RequestedDevice, zb0003)
-			}
-			for za0002 := range z.Devices {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Devices[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Devices")
+					return
+				}
+				if z.Devices != nil && cap(z.Devices) >= int(zb0003) {
+					z.Devices = (z.Devices)[:zb0003]
 				} else {
-					if z.Devices[za0002] == nil {
-						z.Devices[za0002] = new(RequestedDevice)
-					}
-					bts, err = z.Devices[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Devices", za0002)
-						return
+					z.Devices = make([]*RequestedDevice, zb0003)
+				}
+				for za0002 := range z.Devices {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Devices[za0002] = nil
+					} else {
+						if z.Devices[za0002] == nil {
+							z.Devices[za0002] = new(RequestedDevice)
+						}
+						bts, err = z.Devices[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Devices", za0002)
+							return
+						}
 					}
 				}
 			}
@@ -21421,22 +22649,27 @@ func (z *Resources) UnmarshalMsg(bts []byte) (o []byte, err error) {
 							return
 						}
 					case "Devices":
-						var zb0005 uint32
-						zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "NUMA", "Devices")
-							return
-						}
-						if cap(z.NUMA.Devices) >= int(zb0005) {
-							z.NUMA.Devices = (z.NUMA.Devices)[:zb0005]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.NUMA.Devices = nil
 						} else {
-							z.NUMA.Devices = make([]string, zb0005)
-						}
-						for za0003 := range z.NUMA.Devices {
-							z.NUMA.Devices[za0003], bts, err = msgp.ReadStringBytes(bts)
+							var zb0005 uint32
+							zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
 							if err != nil {
-								err = msgp.WrapError(err, "NUMA", "Devices", za0003)
+								err = msgp.WrapError(err, "NUMA", "Devices")
 								return
+							}
+							if z.NUMA.Devices != nil && cap(z.NUMA.Devices) >= int(zb0005) {
+								z.NUMA.Devices = (z.NUMA.Devices)[:zb0005]
+							} else {
+								z.NUMA.Devices = make([]string, zb0005)
+							}
+							for za0003 := range z.NUMA.Devices {
+								z.NUMA.Devices[za0003], bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "NUMA", "Devices", za0003)
+									return
+								}
 							}
 						}
 					default:
@@ -21599,21 +22832,29 @@ func (z *ScalingPolicy) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.Enabled)
 	// string "Policy"
 	o = append(o, 0xa6, 0x50, 0x6f, 0x6c, 0x69, 0x63, 0x79)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Policy)))
-	for za0001, za0002 := range z.Policy {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Policy", za0001)
-			return
+	if z.Policy == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Policy)))
+		for za0001, za0002 := range z.Policy {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Policy", za0001)
+				return
+			}
 		}
 	}
 	// string "Target"
 	o = append(o, 0xa6, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Target)))
-	for za0003, za0004 := range z.Target {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Target == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Target)))
+		for za0003, za0004 := range z.Target {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "CreateIndex"
 	o = append(o, 0xab, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x49, 0x6e, 0x64, 0x65, 0x78)
@@ -21673,60 +22914,70 @@ func (z *ScalingPolicy) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Policy":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Policy")
-				return
-			}
-			if z.Policy == nil {
-				z.Policy = make(map[string]interface{}, zb0002)
-			} else if len(z.Policy) > 0 {
-				clear(z.Policy)
-			}
-			for zb0002 > 0 {
-				var za0002 interface{}
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Policy = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Policy")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Policy", za0001)
-					return
+				if z.Policy == nil {
+					z.Policy = make(map[string]interface{}, zb0002)
+				} else if len(z.Policy) > 0 {
+					clear(z.Policy)
 				}
-				z.Policy[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 interface{}
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Policy")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Policy", za0001)
+						return
+					}
+					z.Policy[za0001] = za0002
+				}
 			}
 		case "Target":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Target")
-				return
-			}
-			if z.Target == nil {
-				z.Target = make(map[string]string, zb0003)
-			} else if len(z.Target) > 0 {
-				clear(z.Target)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Target = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Target")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Target", za0003)
-					return
+				if z.Target == nil {
+					z.Target = make(map[string]string, zb0003)
+				} else if len(z.Target) > 0 {
+					clear(z.Target)
 				}
-				z.Target[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Target")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Target", za0003)
+						return
+					}
+					z.Target[za0003] = za0004
+				}
 			}
 		case "CreateIndex":
 			z.CreateIndex, bts, err = msgp.ReadUint64Bytes(bts)
@@ -21906,21 +23157,29 @@ func (z *Secret) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Path)
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0001, za0002 := range z.Config {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0001)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0001, za0002 := range z.Config {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0001)
+				return
+			}
 		}
 	}
 	// string "Env"
 	o = append(o, 0xa3, 0x45, 0x6e, 0x76)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Env)))
-	for za0003, za0004 := range z.Env {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Env == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Env)))
+		for za0003, za0004 := range z.Env {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	return
 }
@@ -21962,60 +23221,70 @@ func (z *Secret) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Config":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0002)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0002 > 0 {
-				var za0002 interface{}
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0001)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0002)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 interface{}
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0001)
+						return
+					}
+					z.Config[za0001] = za0002
+				}
 			}
 		case "Env":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Env")
-				return
-			}
-			if z.Env == nil {
-				z.Env = make(map[string]string, zb0003)
-			} else if len(z.Env) > 0 {
-				clear(z.Env)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Env = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Env")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Env", za0003)
-					return
+				if z.Env == nil {
+					z.Env = make(map[string]string, zb0003)
+				} else if len(z.Env) > 0 {
+					clear(z.Env)
 				}
-				z.Env[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Env")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Env", za0003)
+						return
+					}
+					z.Env[za0003] = za0004
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -22069,36 +23338,56 @@ func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Address)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
-	for za0001 := range z.Tags {
-		o = msgp.AppendString(o, z.Tags[za0001])
+	if z.Tags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
+		for za0001 := range z.Tags {
+			o = msgp.AppendString(o, z.Tags[za0001])
+		}
 	}
 	// string "CanaryTags"
 	o = append(o, 0xaa, 0x43, 0x61, 0x6e, 0x61, 0x72, 0x79, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.CanaryTags)))
-	for za0002 := range z.CanaryTags {
-		o = msgp.AppendString(o, z.CanaryTags[za0002])
+	if z.CanaryTags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.CanaryTags)))
+		for za0002 := range z.CanaryTags {
+			o = msgp.AppendString(o, z.CanaryTags[za0002])
+		}
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0003, za0004 := range z.Meta {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0003, za0004 := range z.Meta {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "CanaryMeta"
 	o = append(o, 0xaa, 0x43, 0x61, 0x6e, 0x61, 0x72, 0x79, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.CanaryMeta)))
-	for za0005, za0006 := range z.CanaryMeta {
-		o = msgp.AppendString(o, za0005)
-		o = msgp.AppendString(o, za0006)
+	if z.CanaryMeta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.CanaryMeta)))
+		for za0005, za0006 := range z.CanaryMeta {
+			o = msgp.AppendString(o, za0005)
+			o = msgp.AppendString(o, za0006)
+		}
 	}
 	// string "TaggedAddresses"
 	o = append(o, 0xaf, 0x54, 0x61, 0x67, 0x67, 0x65, 0x64, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.TaggedAddresses)))
-	for za0007, za0008 := range z.TaggedAddresses {
-		o = msgp.AppendString(o, za0007)
-		o = msgp.AppendString(o, za0008)
+	if z.TaggedAddresses == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.TaggedAddresses)))
+		for za0007, za0008 := range z.TaggedAddresses {
+			o = msgp.AppendString(o, za0007)
+			o = msgp.AppendString(o, za0008)
+		}
 	}
 	// string "EnableTagOverride"
 	o = append(o, 0xb1, 0x45, 0x6e, 0x61, 0x62, 0x6c, 0x65, 0x54, 0x61, 0x67, 0x4f, 0x76, 0x65, 0x72, 0x72, 0x69, 0x64, 0x65)
@@ -22155,15 +23444,19 @@ func (z *Service) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Checks"
 	o = append(o, 0xa6, 0x43, 0x68, 0x65, 0x63, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Checks)))
-	for za0009 := range z.Checks {
-		if z.Checks[za0009] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Checks[za0009].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Checks", za0009)
-				return
+	if z.Checks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Checks)))
+		for za0009 := range z.Checks {
+			if z.Checks[za0009] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Checks[za0009].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Checks", za0009)
+					return
+				}
 			}
 		}
 	}
@@ -22219,126 +23512,151 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Tags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tags")
-				return
-			}
-			if cap(z.Tags) >= int(zb0002) {
-				z.Tags = (z.Tags)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tags = nil
 			} else {
-				z.Tags = make([]string, zb0002)
-			}
-			for za0001 := range z.Tags {
-				z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Tags", za0001)
+					err = msgp.WrapError(err, "Tags")
 					return
+				}
+				if z.Tags != nil && cap(z.Tags) >= int(zb0002) {
+					z.Tags = (z.Tags)[:zb0002]
+				} else {
+					z.Tags = make([]string, zb0002)
+				}
+				for za0001 := range z.Tags {
+					z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tags", za0001)
+						return
+					}
 				}
 			}
 		case "CanaryTags":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CanaryTags")
-				return
-			}
-			if cap(z.CanaryTags) >= int(zb0003) {
-				z.CanaryTags = (z.CanaryTags)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CanaryTags = nil
 			} else {
-				z.CanaryTags = make([]string, zb0003)
-			}
-			for za0002 := range z.CanaryTags {
-				z.CanaryTags[za0002], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "CanaryTags", za0002)
+					err = msgp.WrapError(err, "CanaryTags")
 					return
+				}
+				if z.CanaryTags != nil && cap(z.CanaryTags) >= int(zb0003) {
+					z.CanaryTags = (z.CanaryTags)[:zb0003]
+				} else {
+					z.CanaryTags = make([]string, zb0003)
+				}
+				for za0002 := range z.CanaryTags {
+					z.CanaryTags[za0002], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "CanaryTags", za0002)
+						return
+					}
 				}
 			}
 		case "Meta":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0004)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0004 > 0 {
-				var za0004 string
-				zb0004--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0003)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0004)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0003] = za0004
+				for zb0004 > 0 {
+					var za0004 string
+					zb0004--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0003)
+						return
+					}
+					z.Meta[za0003] = za0004
+				}
 			}
 		case "CanaryMeta":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CanaryMeta")
-				return
-			}
-			if z.CanaryMeta == nil {
-				z.CanaryMeta = make(map[string]string, zb0005)
-			} else if len(z.CanaryMeta) > 0 {
-				clear(z.CanaryMeta)
-			}
-			for zb0005 > 0 {
-				var za0006 string
-				zb0005--
-				var za0005 string
-				za0005, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CanaryMeta = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "CanaryMeta")
 					return
 				}
-				za0006, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "CanaryMeta", za0005)
-					return
+				if z.CanaryMeta == nil {
+					z.CanaryMeta = make(map[string]string, zb0005)
+				} else if len(z.CanaryMeta) > 0 {
+					clear(z.CanaryMeta)
 				}
-				z.CanaryMeta[za0005] = za0006
+				for zb0005 > 0 {
+					var za0006 string
+					zb0005--
+					var za0005 string
+					za0005, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "CanaryMeta")
+						return
+					}
+					za0006, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "CanaryMeta", za0005)
+						return
+					}
+					z.CanaryMeta[za0005] = za0006
+				}
 			}
 		case "TaggedAddresses":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "TaggedAddresses")
-				return
-			}
-			if z.TaggedAddresses == nil {
-				z.TaggedAddresses = make(map[string]string, zb0006)
-			} else if len(z.TaggedAddresses) > 0 {
-				clear(z.TaggedAddresses)
-			}
-			for zb0006 > 0 {
-				var za0008 string
-				zb0006--
-				var za0007 string
-				za0007, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.TaggedAddresses = nil
+			} else {
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "TaggedAddresses")
 					return
 				}
-				za0008, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "TaggedAddresses", za0007)
-					return
+				if z.TaggedAddresses == nil {
+					z.TaggedAddresses = make(map[string]string, zb0006)
+				} else if len(z.TaggedAddresses) > 0 {
+					clear(z.TaggedAddresses)
 				}
-				z.TaggedAddresses[za0007] = za0008
+				for zb0006 > 0 {
+					var za0008 string
+					zb0006--
+					var za0007 string
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaggedAddresses")
+						return
+					}
+					za0008, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "TaggedAddresses", za0007)
+						return
+					}
+					z.TaggedAddresses[za0007] = za0008
+				}
 			}
 		case "EnableTagOverride":
 			z.EnableTagOverride, bts, err = msgp.ReadBoolBytes(bts)
@@ -22457,32 +23775,37 @@ func (z *Service) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Checks":
-			var zb0008 uint32
-			zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Checks")
-				return
-			}
-			if cap(z.Checks) >= int(zb0008) {
-				z.Checks = (z.Checks)[:zb0008]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Checks = nil
 			} else {
-				z.Checks = make([]*ServiceCheck, zb0008)
-			}
-			for za0009 := range z.Checks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Checks[za0009] = nil
+				var zb0008 uint32
+				zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Checks")
+					return
+				}
+				if z.Checks != nil && cap(z.Checks) >= int(zb0008) {
+					z.Checks = (z.Checks)[:zb0008]
 				} else {
-					if z.Checks[za0009] == nil {
-						z.Checks[za0009] = new(ServiceCheck)
-					}
-					bts, err = z.Checks[za0009].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Checks", za0009)
-						return
+					z.Checks = make([]*ServiceCheck, zb0008)
+				}
+				for za0009 := range z.Checks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Checks[za0009] = nil
+					} else {
+						if z.Checks[za0009] == nil {
+							z.Checks[za0009] = new(ServiceCheck)
+						}
+						bts, err = z.Checks[za0009].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Checks", za0009)
+							return
+						}
 					}
 				}
 			}
@@ -22573,9 +23896,13 @@ func (z *ServiceCheck) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Command)
 	// string "Args"
 	o = append(o, 0xa4, 0x41, 0x72, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Args)))
-	for za0001 := range z.Args {
-		o = msgp.AppendString(o, z.Args[za0001])
+	if z.Args == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Args)))
+		for za0001 := range z.Args {
+			o = msgp.AppendString(o, z.Args[za0001])
+		}
 	}
 	// string "Path"
 	o = append(o, 0xa4, 0x50, 0x61, 0x74, 0x68)
@@ -22615,12 +23942,16 @@ func (z *ServiceCheck) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.TLSSkipVerify)
 	// string "Header"
 	o = append(o, 0xa6, 0x48, 0x65, 0x61, 0x64, 0x65, 0x72)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Header)))
-	for za0002, za0003 := range z.Header {
-		o = msgp.AppendString(o, za0002)
-		o = msgp.AppendArrayHeader(o, uint32(len(za0003)))
-		for za0004 := range za0003 {
-			o = msgp.AppendString(o, za0003[za0004])
+	if z.Header == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Header)))
+		for za0002, za0003 := range z.Header {
+			o = msgp.AppendString(o, za0002)
+			o = msgp.AppendArrayHeader(o, uint32(len(za0003)))
+			for za0004 := range za0003 {
+				o = msgp.AppendString(o, za0003[za0004])
+			}
 		}
 	}
 	// string "Method"
@@ -22706,22 +24037,27 @@ func (z *ServiceCheck) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Args":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Args")
-				return
-			}
-			if cap(z.Args) >= int(zb0002) {
-				z.Args = (z.Args)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Args = nil
 			} else {
-				z.Args = make([]string, zb0002)
-			}
-			for za0001 := range z.Args {
-				z.Args[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Args", za0001)
+					err = msgp.WrapError(err, "Args")
 					return
+				}
+				if z.Args != nil && cap(z.Args) >= int(zb0002) {
+					z.Args = (z.Args)[:zb0002]
+				} else {
+					z.Args = make([]string, zb0002)
+				}
+				for za0001 := range z.Args {
+					z.Args[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Args", za0001)
+						return
+					}
 				}
 			}
 		case "Path":
@@ -22797,45 +24133,50 @@ func (z *ServiceCheck) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Header":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Header")
-				return
-			}
-			if z.Header == nil {
-				z.Header = make(map[string][]string, zb0003)
-			} else if len(z.Header) > 0 {
-				clear(z.Header)
-			}
-			for zb0003 > 0 {
-				var za0003 []string
-				zb0003--
-				var za0002 string
-				za0002, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Header = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Header")
 					return
 				}
-				var zb0004 uint32
-				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Header", za0002)
-					return
+				if z.Header == nil {
+					z.Header = make(map[string][]string, zb0003)
+				} else if len(z.Header) > 0 {
+					clear(z.Header)
 				}
-				if cap(za0003) >= int(zb0004) {
-					za0003 = (za0003)[:zb0004]
-				} else {
-					za0003 = make([]string, zb0004)
-				}
-				for za0004 := range za0003 {
-					za0003[za0004], bts, err = msgp.ReadStringBytes(bts)
+				for zb0003 > 0 {
+					var za0003 []string
+					zb0003--
+					var za0002 string
+					za0002, bts, err = msgp.ReadStringBytes(bts)
 					if err != nil {
-						err = msgp.WrapError(err, "Header", za0002, za0004)
+						err = msgp.WrapError(err, "Header")
 						return
 					}
+					var zb0004 uint32
+					zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Header", za0002)
+						return
+					}
+					if cap(za0003) >= int(zb0004) {
+						za0003 = (za0003)[:zb0004]
+					} else {
+						za0003 = make([]string, zb0004)
+					}
+					for za0004 := range za0003 {
+						za0003[za0004], bts, err = msgp.ReadStringBytes(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Header", za0002, za0004)
+							return
+						}
+					}
+					z.Header[za0002] = za0003
 				}
-				z.Header[za0002] = za0003
 			}
 		case "Method":
 			z.Method, bts, err = msgp.ReadStringBytes(bts)
@@ -23007,9 +24348,13 @@ func (z *ServiceRegistration) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, string(z.AllocID))
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
-	for za0001 := range z.Tags {
-		o = msgp.AppendString(o, z.Tags[za0001])
+	if z.Tags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Tags)))
+		for za0001 := range z.Tags {
+			o = msgp.AppendString(o, z.Tags[za0001])
+		}
 	}
 	// string "Address"
 	o = append(o, 0xa7, 0x41, 0x64, 0x64, 0x72, 0x65, 0x73, 0x73)
@@ -23099,22 +24444,27 @@ func (z *ServiceRegistration) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				z.AllocID = AllocID(zb0004)
 			}
 		case "Tags":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tags")
-				return
-			}
-			if cap(z.Tags) >= int(zb0005) {
-				z.Tags = (z.Tags)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tags = nil
 			} else {
-				z.Tags = make([]string, zb0005)
-			}
-			for za0001 := range z.Tags {
-				z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Tags", za0001)
+					err = msgp.WrapError(err, "Tags")
 					return
+				}
+				if z.Tags != nil && cap(z.Tags) >= int(zb0005) {
+					z.Tags = (z.Tags)[:zb0005]
+				} else {
+					z.Tags = make([]string, zb0005)
+				}
+				for za0001 := range z.Tags {
+					z.Tags[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tags", za0001)
+						return
+					}
 				}
 			}
 		case "Address":
@@ -23239,21 +24589,29 @@ func (z *SidecarTask) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.User)
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0001, za0002 := range z.Config {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0001)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0001, za0002 := range z.Config {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0001)
+				return
+			}
 		}
 	}
 	// string "Env"
 	o = append(o, 0xa3, 0x45, 0x6e, 0x76)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Env)))
-	for za0003, za0004 := range z.Env {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Env == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Env)))
+		for za0003, za0004 := range z.Env {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "Resources"
 	o = append(o, 0xa9, 0x52, 0x65, 0x73, 0x6f, 0x75, 0x72, 0x63, 0x65, 0x73)
@@ -23268,10 +24626,14 @@ func (z *SidecarTask) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0005, za0006 := range z.Meta {
-		o = msgp.AppendString(o, za0005)
-		o = msgp.AppendString(o, za0006)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0005, za0006 := range z.Meta {
+			o = msgp.AppendString(o, za0005)
+			o = msgp.AppendString(o, za0006)
+		}
 	}
 	// string "KillTimeout"
 	o = append(o, 0xab, 0x4b, 0x69, 0x6c, 0x6c, 0x54, 0x69, 0x6d, 0x65, 0x6f, 0x75, 0x74)
@@ -23308,29 +24670,37 @@ func (z *SidecarTask) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.KillSignal)
 	// string "VolumeMounts"
 	o = append(o, 0xac, 0x56, 0x6f, 0x6c, 0x75, 0x6d, 0x65, 0x4d, 0x6f, 0x75, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.VolumeMounts)))
-	for za0007 := range z.VolumeMounts {
-		if z.VolumeMounts[za0007] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.VolumeMounts[za0007].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "VolumeMounts", za0007)
-				return
+	if z.VolumeMounts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.VolumeMounts)))
+		for za0007 := range z.VolumeMounts {
+			if z.VolumeMounts[za0007] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.VolumeMounts[za0007].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "VolumeMounts", za0007)
+					return
+				}
 			}
 		}
 	}
 	// string "Identities"
 	o = append(o, 0xaa, 0x49, 0x64, 0x65, 0x6e, 0x74, 0x69, 0x74, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Identities)))
-	for za0008 := range z.Identities {
-		if z.Identities[za0008] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Identities[za0008].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Identities", za0008)
-				return
+	if z.Identities == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Identities)))
+		for za0008 := range z.Identities {
+			if z.Identities[za0008] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Identities[za0008].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Identities", za0008)
+					return
+				}
 			}
 		}
 	}
@@ -23374,60 +24744,70 @@ func (z *SidecarTask) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Config":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0002)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0002 > 0 {
-				var za0002 interface{}
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0001)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0002)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 interface{}
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0001)
+						return
+					}
+					z.Config[za0001] = za0002
+				}
 			}
 		case "Env":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Env")
-				return
-			}
-			if z.Env == nil {
-				z.Env = make(map[string]string, zb0003)
-			} else if len(z.Env) > 0 {
-				clear(z.Env)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Env = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Env")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Env", za0003)
-					return
+				if z.Env == nil {
+					z.Env = make(map[string]string, zb0003)
+				} else if len(z.Env) > 0 {
+					clear(z.Env)
 				}
-				z.Env[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Env")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Env", za0003)
+						return
+					}
+					z.Env[za0003] = za0004
+				}
 			}
 		case "Resources":
 			if msgp.IsNil(bts) {
@@ -23447,32 +24827,37 @@ func (z *SidecarTask) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Meta":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0004)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0004 > 0 {
-				var za0006 string
-				zb0004--
-				var za0005 string
-				za0005, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0006, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0005)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0004)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0005] = za0006
+				for zb0004 > 0 {
+					var za0006 string
+					zb0004--
+					var za0005 string
+					za0005, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0006, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0005)
+						return
+					}
+					z.Meta[za0005] = za0006
+				}
 			}
 		case "KillTimeout":
 			if msgp.IsNil(bts) {
@@ -23567,62 +24952,72 @@ func (z *SidecarTask) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "VolumeMounts":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "VolumeMounts")
-				return
-			}
-			if cap(z.VolumeMounts) >= int(zb0006) {
-				z.VolumeMounts = (z.VolumeMounts)[:zb0006]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.VolumeMounts = nil
 			} else {
-				z.VolumeMounts = make([]*VolumeMount, zb0006)
-			}
-			for za0007 := range z.VolumeMounts {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.VolumeMounts[za0007] = nil
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "VolumeMounts")
+					return
+				}
+				if z.VolumeMounts != nil && cap(z.VolumeMounts) >= int(zb0006) {
+					z.VolumeMounts = (z.VolumeMounts)[:zb0006]
 				} else {
-					if z.VolumeMounts[za0007] == nil {
-						z.VolumeMounts[za0007] = new(VolumeMount)
-					}
-					bts, err = z.VolumeMounts[za0007].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "VolumeMounts", za0007)
-						return
+					z.VolumeMounts = make([]*VolumeMount, zb0006)
+				}
+				for za0007 := range z.VolumeMounts {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.VolumeMounts[za0007] = nil
+					} else {
+						if z.VolumeMounts[za0007] == nil {
+							z.VolumeMounts[za0007] = new(VolumeMount)
+						}
+						bts, err = z.VolumeMounts[za0007].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "VolumeMounts", za0007)
+							return
+						}
 					}
 				}
 			}
 		case "Identities":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Identities")
-				return
-			}
-			if cap(z.Identities) >= int(zb0007) {
-				z.Identities = (z.Identities)[:zb0007]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Identities = nil
 			} else {
-				z.Identities = make([]*WorkloadIdentity, zb0007)
-			}
-			for za0008 := range z.Identities {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Identities[za0008] = nil
+				var zb0007 uint32
+				zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Identities")
+					return
+				}
+				if z.Identities != nil && cap(z.Identities) >= int(zb0007) {
+					z.Identities = (z.Identities)[:zb0007]
 				} else {
-					if z.Identities[za0008] == nil {
-						z.Identities[za0008] = new(WorkloadIdentity)
-					}
-					bts, err = z.Identities[za0008].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Identities", za0008)
-						return
+					z.Identities = make([]*WorkloadIdentity, zb0007)
+				}
+				for za0008 := range z.Identities {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Identities[za0008] = nil
+					} else {
+						if z.Identities[za0008] == nil {
+							z.Identities[za0008] = new(WorkloadIdentity)
+						}
+						bts, err = z.Identities[za0008].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Identities", za0008)
+							return
+						}
 					}
 				}
 			}
@@ -23716,18 +25111,22 @@ func (z *Spread) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt8(o, z.Weight)
 	// string "SpreadTarget"
 	o = append(o, 0xac, 0x53, 0x70, 0x72, 0x65, 0x61, 0x64, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.SpreadTarget)))
-	for za0001 := range z.SpreadTarget {
-		if z.SpreadTarget[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 2
-			// string "Value"
-			o = append(o, 0x82, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
-			o = msgp.AppendString(o, z.SpreadTarget[za0001].Value)
-			// string "Percent"
-			o = append(o, 0xa7, 0x50, 0x65, 0x72, 0x63, 0x65, 0x6e, 0x74)
-			o = msgp.AppendUint8(o, z.SpreadTarget[za0001].Percent)
+	if z.SpreadTarget == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.SpreadTarget)))
+		for za0001 := range z.SpreadTarget {
+			if z.SpreadTarget[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 2
+				// string "Value"
+				o = append(o, 0x82, 0xa5, 0x56, 0x61, 0x6c, 0x75, 0x65)
+				o = msgp.AppendString(o, z.SpreadTarget[za0001].Value)
+				// string "Percent"
+				o = append(o, 0xa7, 0x50, 0x65, 0x72, 0x63, 0x65, 0x6e, 0x74)
+				o = msgp.AppendUint8(o, z.SpreadTarget[za0001].Percent)
+			}
 		}
 	}
 	return
@@ -23764,59 +25163,64 @@ func (z *Spread) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "SpreadTarget":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "SpreadTarget")
-				return
-			}
-			if cap(z.SpreadTarget) >= int(zb0002) {
-				z.SpreadTarget = (z.SpreadTarget)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.SpreadTarget = nil
 			} else {
-				z.SpreadTarget = make([]*SpreadTarget, zb0002)
-			}
-			for za0001 := range z.SpreadTarget {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.SpreadTarget[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "SpreadTarget")
+					return
+				}
+				if z.SpreadTarget != nil && cap(z.SpreadTarget) >= int(zb0002) {
+					z.SpreadTarget = (z.SpreadTarget)[:zb0002]
 				} else {
-					if z.SpreadTarget[za0001] == nil {
-						z.SpreadTarget[za0001] = new(SpreadTarget)
-					}
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "SpreadTarget", za0001)
-						return
-					}
-					for zb0003 > 0 {
-						zb0003--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					z.SpreadTarget = make([]*SpreadTarget, zb0002)
+				}
+				for za0001 := range z.SpreadTarget {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.SpreadTarget[za0001] = nil
+					} else {
+						if z.SpreadTarget[za0001] == nil {
+							z.SpreadTarget[za0001] = new(SpreadTarget)
+						}
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "SpreadTarget", za0001)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "Value":
-							z.SpreadTarget[za0001].Value, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "SpreadTarget", za0001, "Value")
-								return
-							}
-						case "Percent":
-							z.SpreadTarget[za0001].Percent, bts, err = msgp.ReadUint8Bytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "SpreadTarget", za0001, "Percent")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0003 > 0 {
+							zb0003--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "SpreadTarget", za0001)
 								return
+							}
+							switch msgp.UnsafeString(field) {
+							case "Value":
+								z.SpreadTarget[za0001].Value, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "SpreadTarget", za0001, "Value")
+									return
+								}
+							case "Percent":
+								z.SpreadTarget[za0001].Percent, bts, err = msgp.ReadUint8Bytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "SpreadTarget", za0001, "Percent")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "SpreadTarget", za0001)
+									return
+								}
 							}
 						}
 					}
@@ -23914,31 +25318,39 @@ func (z *StatObject) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 2
 	// string "Nested"
 	o = append(o, 0x82, 0xa6, 0x4e, 0x65, 0x73, 0x74, 0x65, 0x64)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Nested)))
-	for za0001, za0002 := range z.Nested {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Nested", za0001)
-				return
+	if z.Nested == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Nested)))
+		for za0001, za0002 := range z.Nested {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Nested", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Attributes"
 	o = append(o, 0xaa, 0x41, 0x74, 0x74, 0x72, 0x69, 0x62, 0x75, 0x74, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
-	for za0003, za0004 := range z.Attributes {
-		o = msgp.AppendString(o, za0003)
-		if za0004 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0004.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Attributes", za0003)
-				return
+	if z.Attributes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Attributes)))
+		for za0003, za0004 := range z.Attributes {
+			o = msgp.AppendString(o, za0003)
+			if za0004 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0004.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Attributes", za0003)
+					return
+				}
 			}
 		}
 	}
@@ -23964,82 +25376,92 @@ func (z *StatObject) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Nested":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Nested")
-				return
-			}
-			if z.Nested == nil {
-				z.Nested = make(map[string]*StatObject, zb0002)
-			} else if len(z.Nested) > 0 {
-				clear(z.Nested)
-			}
-			for zb0002 > 0 {
-				var za0002 *StatObject
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Nested = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Nested")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(StatObject)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Nested", za0001)
-						return
-					}
+				if z.Nested == nil {
+					z.Nested = make(map[string]*StatObject, zb0002)
+				} else if len(z.Nested) > 0 {
+					clear(z.Nested)
 				}
-				z.Nested[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 *StatObject
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Nested")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(StatObject)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Nested", za0001)
+							return
+						}
+					}
+					z.Nested[za0001] = za0002
+				}
 			}
 		case "Attributes":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Attributes")
-				return
-			}
-			if z.Attributes == nil {
-				z.Attributes = make(map[string]*StatValue, zb0003)
-			} else if len(z.Attributes) > 0 {
-				clear(z.Attributes)
-			}
-			for zb0003 > 0 {
-				var za0004 *StatValue
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Attributes = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Attributes")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0004 = nil
-				} else {
-					if za0004 == nil {
-						za0004 = new(StatValue)
-					}
-					bts, err = za0004.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Attributes", za0003)
-						return
-					}
+				if z.Attributes == nil {
+					z.Attributes = make(map[string]*StatValue, zb0003)
+				} else if len(z.Attributes) > 0 {
+					clear(z.Attributes)
 				}
-				z.Attributes[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 *StatValue
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Attributes")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0004 = nil
+					} else {
+						if za0004 == nil {
+							za0004 = new(StatValue)
+						}
+						bts, err = za0004.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Attributes", za0003)
+							return
+						}
+					}
+					z.Attributes[za0003] = za0004
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -24513,40 +25935,56 @@ func (z *Task) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.KillSignal)
 	// string "Config"
 	o = append(o, 0xa6, 0x43, 0x6f, 0x6e, 0x66, 0x69, 0x67)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
-	for za0001, za0002 := range z.Config {
-		o = msgp.AppendString(o, za0001)
-		o, err = msgp.AppendIntf(o, za0002)
-		if err != nil {
-			err = msgp.WrapError(err, "Config", za0001)
-			return
+	if z.Config == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Config)))
+		for za0001, za0002 := range z.Config {
+			o = msgp.AppendString(o, za0001)
+			o, err = msgp.AppendIntf(o, za0002)
+			if err != nil {
+				err = msgp.WrapError(err, "Config", za0001)
+				return
+			}
 		}
 	}
 	// string "Env"
 	o = append(o, 0xa3, 0x45, 0x6e, 0x76)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Env)))
-	for za0003, za0004 := range z.Env {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.Env == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Env)))
+		for za0003, za0004 := range z.Env {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0005, za0006 := range z.Meta {
-		o = msgp.AppendString(o, za0005)
-		o = msgp.AppendString(o, za0006)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0005, za0006 := range z.Meta {
+			o = msgp.AppendString(o, za0005)
+			o = msgp.AppendString(o, za0006)
+		}
 	}
 	// string "Services"
 	o = append(o, 0xa8, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
-	for za0007 := range z.Services {
-		if z.Services[za0007] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Services[za0007].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Services", za0007)
-				return
+	if z.Services == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
+		for za0007 := range z.Services {
+			if z.Services[za0007] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Services[za0007].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Services", za0007)
+					return
+				}
 			}
 		}
 	}
@@ -24612,29 +26050,37 @@ func (z *Task) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Artifacts"
 	o = append(o, 0xa9, 0x41, 0x72, 0x74, 0x69, 0x66, 0x61, 0x63, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Artifacts)))
-	for za0008 := range z.Artifacts {
-		if z.Artifacts[za0008] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Artifacts[za0008].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Artifacts", za0008)
-				return
+	if z.Artifacts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Artifacts)))
+		for za0008 := range z.Artifacts {
+			if z.Artifacts[za0008] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Artifacts[za0008].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Artifacts", za0008)
+					return
+				}
 			}
 		}
 	}
 	// string "Templates"
 	o = append(o, 0xa9, 0x54, 0x65, 0x6d, 0x70, 0x6c, 0x61, 0x74, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Templates)))
-	for za0009 := range z.Templates {
-		if z.Templates[za0009] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Templates[za0009].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Templates", za0009)
-				return
+	if z.Templates == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Templates)))
+		for za0009 := range z.Templates {
+			if z.Templates[za0009] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Templates[za0009].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Templates", za0009)
+					return
+				}
 			}
 		}
 	}
@@ -24667,15 +26113,19 @@ func (z *Task) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Secrets"
 	o = append(o, 0xa7, 0x53, 0x65, 0x63, 0x72, 0x65, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Secrets)))
-	for za0010 := range z.Secrets {
-		if z.Secrets[za0010] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Secrets[za0010].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Secrets", za0010)
-				return
+	if z.Secrets == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Secrets)))
+		for za0010 := range z.Secrets {
+			if z.Secrets[za0010] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Secrets[za0010].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Secrets", za0010)
+					return
+				}
 			}
 		}
 	}
@@ -24691,15 +26141,19 @@ func (z *Task) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "VolumeMounts"
 	o = append(o, 0xac, 0x56, 0x6f, 0x6c, 0x75, 0x6d, 0x65, 0x4d, 0x6f, 0x75, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.VolumeMounts)))
-	for za0011 := range z.VolumeMounts {
-		if z.VolumeMounts[za0011] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.VolumeMounts[za0011].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "VolumeMounts", za0011)
-				return
+	if z.VolumeMounts == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.VolumeMounts)))
+		for za0011 := range z.VolumeMounts {
+			if z.VolumeMounts[za0011] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.VolumeMounts[za0011].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "VolumeMounts", za0011)
+					return
+				}
 			}
 		}
 	}
@@ -24727,43 +26181,55 @@ func (z *Task) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Identities"
 	o = append(o, 0xaa, 0x49, 0x64, 0x65, 0x6e, 0x74, 0x69, 0x74, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Identities)))
-	for za0012 := range z.Identities {
-		if z.Identities[za0012] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Identities[za0012].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Identities", za0012)
-				return
+	if z.Identities == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Identities)))
+		for za0012 := range z.Identities {
+			if z.Identities[za0012] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Identities[za0012].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Identities", za0012)
+					return
+				}
 			}
 		}
 	}
 	// string "ScalingPolicies"
 	o = append(o, 0xaf, 0x53, 0x63, 0x61, 0x6c, 0x69, 0x6e, 0x67, 0x50, 0x6f, 0x6c, 0x69, 0x63, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ScalingPolicies)))
-	for za0013 := range z.ScalingPolicies {
-		if z.ScalingPolicies[za0013] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.ScalingPolicies[za0013].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "ScalingPolicies", za0013)
-				return
+	if z.ScalingPolicies == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ScalingPolicies)))
+		for za0013 := range z.ScalingPolicies {
+			if z.ScalingPolicies[za0013] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.ScalingPolicies[za0013].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "ScalingPolicies", za0013)
+					return
+				}
 			}
 		}
 	}
 	// string "Actions"
 	o = append(o, 0xa7, 0x41, 0x63, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Actions)))
-	for za0014 := range z.Actions {
-		if z.Actions[za0014] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Actions[za0014].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Actions", za0014)
-				return
+	if z.Actions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Actions)))
+		for za0014 := range z.Actions {
+			if z.Actions[za0014] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Actions[za0014].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Actions", za0014)
+					return
+				}
 			}
 		}
 	}
@@ -24780,34 +26246,42 @@ func (z *Task) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Constraints"
 	o = append(o, 0xab, 0x43, 0x6f, 0x6e, 0x73, 0x74, 0x72, 0x61, 0x69, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
-	for za0015 := range z.Constraints {
-		if z.Constraints[za0015] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 3
-			// string "LTarget"
-			o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0015].LTarget)
-			// string "RTarget"
-			o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0015].RTarget)
-			// string "Operand"
-			o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
-			o = msgp.AppendString(o, z.Constraints[za0015].Operand)
+	if z.Constraints == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
+		for za0015 := range z.Constraints {
+			if z.Constraints[za0015] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 3
+				// string "LTarget"
+				o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0015].LTarget)
+				// string "RTarget"
+				o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0015].RTarget)
+				// string "Operand"
+				o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
+				o = msgp.AppendString(o, z.Constraints[za0015].Operand)
+			}
 		}
 	}
 	// string "Affinities"
 	o = append(o, 0xaa, 0x41, 0x66, 0x66, 0x69, 0x6e, 0x69, 0x74, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
-	for za0016 := range z.Affinities {
-		if z.Affinities[za0016] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Affinities[za0016].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities", za0016)
-				return
+	if z.Affinities == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
+		for za0016 := range z.Affinities {
+			if z.Affinities[za0016] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Affinities[za0016].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities", za0016)
+					return
+				}
 			}
 		}
 	}
@@ -24863,116 +26337,136 @@ func (z *Task) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Config":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Config")
-				return
-			}
-			if z.Config == nil {
-				z.Config = make(map[string]interface{}, zb0002)
-			} else if len(z.Config) > 0 {
-				clear(z.Config)
-			}
-			for zb0002 > 0 {
-				var za0002 interface{}
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Config = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Config")
 					return
 				}
-				za0002, bts, err = msgp.ReadIntfBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Config", za0001)
-					return
+				if z.Config == nil {
+					z.Config = make(map[string]interface{}, zb0002)
+				} else if len(z.Config) > 0 {
+					clear(z.Config)
 				}
-				z.Config[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 interface{}
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config")
+						return
+					}
+					za0002, bts, err = msgp.ReadIntfBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Config", za0001)
+						return
+					}
+					z.Config[za0001] = za0002
+				}
 			}
 		case "Env":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Env")
-				return
-			}
-			if z.Env == nil {
-				z.Env = make(map[string]string, zb0003)
-			} else if len(z.Env) > 0 {
-				clear(z.Env)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Env = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Env")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Env", za0003)
-					return
+				if z.Env == nil {
+					z.Env = make(map[string]string, zb0003)
+				} else if len(z.Env) > 0 {
+					clear(z.Env)
 				}
-				z.Env[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Env")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Env", za0003)
+						return
+					}
+					z.Env[za0003] = za0004
+				}
 			}
 		case "Meta":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0004)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0004 > 0 {
-				var za0006 string
-				zb0004--
-				var za0005 string
-				za0005, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0006, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0005)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0004)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0005] = za0006
+				for zb0004 > 0 {
+					var za0006 string
+					zb0004--
+					var za0005 string
+					za0005, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0006, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0005)
+						return
+					}
+					z.Meta[za0005] = za0006
+				}
 			}
 		case "Services":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Services")
-				return
-			}
-			if cap(z.Services) >= int(zb0005) {
-				z.Services = (z.Services)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Services = nil
 			} else {
-				z.Services = make([]*Service, zb0005)
-			}
-			for za0007 := range z.Services {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Services[za0007] = nil
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Services")
+					return
+				}
+				if z.Services != nil && cap(z.Services) >= int(zb0005) {
+					z.Services = (z.Services)[:zb0005]
 				} else {
-					if z.Services[za0007] == nil {
-						z.Services[za0007] = new(Service)
-					}
-					bts, err = z.Services[za0007].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Services", za0007)
-						return
+					z.Services = make([]*Service, zb0005)
+				}
+				for za0007 := range z.Services {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Services[za0007] = nil
+					} else {
+						if z.Services[za0007] == nil {
+							z.Services[za0007] = new(Service)
+						}
+						bts, err = z.Services[za0007].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Services", za0007)
+							return
+						}
 					}
 				}
 			}
@@ -25127,62 +26621,72 @@ func (z *Task) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Artifacts":
-			var zb0008 uint32
-			zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Artifacts")
-				return
-			}
-			if cap(z.Artifacts) >= int(zb0008) {
-				z.Artifacts = (z.Artifacts)[:zb0008]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Artifacts = nil
 			} else {
-				z.Artifacts = make([]*TaskArtifact, zb0008)
-			}
-			for za0008 := range z.Artifacts {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Artifacts[za0008] = nil
+				var zb0008 uint32
+				zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Artifacts")
+					return
+				}
+				if z.Artifacts != nil && cap(z.Artifacts) >= int(zb0008) {
+					z.Artifacts = (z.Artifacts)[:zb0008]
 				} else {
-					if z.Artifacts[za0008] == nil {
-						z.Artifacts[za0008] = new(TaskArtifact)
-					}
-					bts, err = z.Artifacts[za0008].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Artifacts", za0008)
-						return
+					z.Artifacts = make([]*TaskArtifact, zb0008)
+				}
+				for za0008 := range z.Artifacts {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Artifacts[za0008] = nil
+					} else {
+						if z.Artifacts[za0008] == nil {
+							z.Artifacts[za0008] = new(TaskArtifact)
+						}
+						bts, err = z.Artifacts[za0008].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Artifacts", za0008)
+							return
+						}
 					}
 				}
 			}
 		case "Templates":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Templates")
-				return
-			}
-			if cap(z.Templates) >= int(zb0009) {
-				z.Templates = (z.Templates)[:zb0009]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Templates = nil
 			} else {
-				z.Templates = make([]*Template, zb0009)
-			}
-			for za0009 := range z.Templates {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Templates[za0009] = nil
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Templates")
+					return
+				}
+				if z.Templates != nil && cap(z.Templates) >= int(zb0009) {
+					z.Templates = (z.Templates)[:zb0009]
 				} else {
-					if z.Templates[za0009] == nil {
-						z.Templates[za0009] = new(Template)
-					}
-					bts, err = z.Templates[za0009].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Templates", za0009)
-						return
+					z.Templates = make([]*Template, zb0009)
+				}
+				for za0009 := range z.Templates {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Templates[za0009] = nil
+					} else {
+						if z.Templates[za0009] == nil {
+							z.Templates[za0009] = new(Template)
+						}
+						bts, err = z.Templates[za0009].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Templates", za0009)
+							return
+						}
 					}
 				}
 			}
@@ -25256,32 +26760,37 @@ func (z *Task) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Secrets":
-			var zb0011 uint32
-			zb0011, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Secrets")
-				return
-			}
-			if cap(z.Secrets) >= int(zb0011) {
-				z.Secrets = (z.Secrets)[:zb0011]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Secrets = nil
 			} else {
-				z.Secrets = make([]*Secret, zb0011)
-			}
-			for za0010 := range z.Secrets {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Secrets[za0010] = nil
+				var zb0011 uint32
+				zb0011, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Secrets")
+					return
+				}
+				if z.Secrets != nil && cap(z.Secrets) >= int(zb0011) {
+					z.Secrets = (z.Secrets)[:zb0011]
 				} else {
-					if z.Secrets[za0010] == nil {
-						z.Secrets[za0010] = new(Secret)
-					}
-					bts, err = z.Secrets[za0010].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Secrets", za0010)
-						return
+					z.Secrets = make([]*Secret, zb0011)
+				}
+				for za0010 := range z.Secrets {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Secrets[za0010] = nil
+					} else {
+						if z.Secrets[za0010] == nil {
+							z.Secrets[za0010] = new(Secret)
+						}
+						bts, err = z.Secrets[za0010].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Secrets", za0010)
+							return
+						}
 					}
 				}
 			}
@@ -25326,32 +26835,37 @@ func (z *Task) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "VolumeMounts":
-			var zb0013 uint32
-			zb0013, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "VolumeMounts")
-				return
-			}
-			if cap(z.VolumeMounts) >= int(zb0013) {
-				z.VolumeMounts = (z.VolumeMounts)[:zb0013]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.VolumeMounts = nil
 			} else {
-				z.VolumeMounts = make([]*VolumeMount, zb0013)
-			}
-			for za0011 := range z.VolumeMounts {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.VolumeMounts[za0011] = nil
+				var zb0013 uint32
+				zb0013, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "VolumeMounts")
+					return
+				}
+				if z.VolumeMounts != nil && cap(z.VolumeMounts) >= int(zb0013) {
+					z.VolumeMounts = (z.VolumeMounts)[:zb0013]
 				} else {
-					if z.VolumeMounts[za0011] == nil {
-						z.VolumeMounts[za0011] = new(VolumeMount)
-					}
-					bts, err = z.VolumeMounts[za0011].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "VolumeMounts", za0011)
-						return
+					z.VolumeMounts = make([]*VolumeMount, zb0013)
+				}
+				for za0011 := range z.VolumeMounts {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.VolumeMounts[za0011] = nil
+					} else {
+						if z.VolumeMounts[za0011] == nil {
+							z.VolumeMounts[za0011] = new(VolumeMount)
+						}
+						bts, err = z.VolumeMounts[za0011].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "VolumeMounts", za0011)
+							return
+						}
 					}
 				}
 			}
@@ -25390,92 +26904,107 @@ func (z *Task) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Identities":
-			var zb0014 uint32
-			zb0014, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Identities")
-				return
-			}
-			if cap(z.Identities) >= int(zb0014) {
-				z.Identities = (z.Identities)[:zb0014]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Identities = nil
 			} else {
-				z.Identities = make([]*WorkloadIdentity, zb0014)
-			}
-			for za0012 := range z.Identities {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Identities[za0012] = nil
+				var zb0014 uint32
+				zb0014, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Identities")
+					return
+				}
+				if z.Identities != nil && cap(z.Identities) >= int(zb0014) {
+					z.Identities = (z.Identities)[:zb0014]
 				} else {
-					if z.Identities[za0012] == nil {
-						z.Identities[za0012] = new(WorkloadIdentity)
-					}
-					bts, err = z.Identities[za0012].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Identities", za0012)
-						return
+					z.Identities = make([]*WorkloadIdentity, zb0014)
+				}
+				for za0012 := range z.Identities {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Identities[za0012] = nil
+					} else {
+						if z.Identities[za0012] == nil {
+							z.Identities[za0012] = new(WorkloadIdentity)
+						}
+						bts, err = z.Identities[za0012].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Identities", za0012)
+							return
+						}
 					}
 				}
 			}
 		case "ScalingPolicies":
-			var zb0015 uint32
-			zb0015, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ScalingPolicies")
-				return
-			}
-			if cap(z.ScalingPolicies) >= int(zb0015) {
-				z.ScalingPolicies = (z.ScalingPolicies)[:zb0015]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ScalingPolicies = nil
 			} else {
-				z.ScalingPolicies = make([]*ScalingPolicy, zb0015)
-			}
-			for za0013 := range z.ScalingPolicies {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.ScalingPolicies[za0013] = nil
+				var zb0015 uint32
+				zb0015, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "ScalingPolicies")
+					return
+				}
+				if z.ScalingPolicies != nil && cap(z.ScalingPolicies) >= int(zb0015) {
+					z.ScalingPolicies = (z.ScalingPolicies)[:zb0015]
 				} else {
-					if z.ScalingPolicies[za0013] == nil {
-						z.ScalingPolicies[za0013] = new(ScalingPolicy)
-					}
-					bts, err = z.ScalingPolicies[za0013].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "ScalingPolicies", za0013)
-						return
+					z.ScalingPolicies = make([]*ScalingPolicy, zb0015)
+				}
+				for za0013 := range z.ScalingPolicies {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.ScalingPolicies[za0013] = nil
+					} else {
+						if z.ScalingPolicies[za0013] == nil {
+							z.ScalingPolicies[za0013] = new(ScalingPolicy)
+						}
+						bts, err = z.ScalingPolicies[za0013].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "ScalingPolicies", za0013)
+							return
+						}
 					}
 				}
 			}
 		case "Actions":
-			var zb0016 uint32
-			zb0016, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Actions")
-				return
-			}
-			if cap(z.Actions) >= int(zb0016) {
-				z.Actions = (z.Actions)[:zb0016]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Actions = nil
 			} else {
-				z.Actions = make([]*Action, zb0016)
-			}
-			for za0014 := range z.Actions {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Actions[za0014] = nil
+				var zb0016 uint32
+				zb0016, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Actions")
+					return
+				}
+				if z.Actions != nil && cap(z.Actions) >= int(zb0016) {
+					z.Actions = (z.Actions)[:zb0016]
 				} else {
-					if z.Actions[za0014] == nil {
-						z.Actions[za0014] = new(Action)
-					}
-					bts, err = z.Actions[za0014].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Actions", za0014)
-						return
+					z.Actions = make([]*Action, zb0016)
+				}
+				for za0014 := range z.Actions {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Actions[za0014] = nil
+					} else {
+						if z.Actions[za0014] == nil {
+							z.Actions[za0014] = new(Action)
+						}
+						bts, err = z.Actions[za0014].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Actions", za0014)
+							return
+						}
 					}
 				}
 			}
@@ -25497,97 +27026,107 @@ func (z *Task) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Constraints":
-			var zb0017 uint32
-			zb0017, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Constraints")
-				return
-			}
-			if cap(z.Constraints) >= int(zb0017) {
-				z.Constraints = (z.Constraints)[:zb0017]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Constraints = nil
 			} else {
-				z.Constraints = make([]*Constraint, zb0017)
-			}
-			for za0015 := range z.Constraints {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Constraints[za0015] = nil
+				var zb0017 uint32
+				zb0017, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Constraints")
+					return
+				}
+				if z.Constraints != nil && cap(z.Constraints) >= int(zb0017) {
+					z.Constraints = (z.Constraints)[:zb0017]
 				} else {
-					if z.Constraints[za0015] == nil {
-						z.Constraints[za0015] = new(Constraint)
-					}
-					var zb0018 uint32
-					zb0018, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Constraints", za0015)
-						return
-					}
-					for zb0018 > 0 {
-						zb0018--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					z.Constraints = make([]*Constraint, zb0017)
+				}
+				for za0015 := range z.Constraints {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Constraints[za0015] = nil
+					} else {
+						if z.Constraints[za0015] == nil {
+							z.Constraints[za0015] = new(Constraint)
+						}
+						var zb0018 uint32
+						zb0018, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Constraints", za0015)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "LTarget":
-							z.Constraints[za0015].LTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0015, "LTarget")
-								return
-							}
-						case "RTarget":
-							z.Constraints[za0015].RTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0015, "RTarget")
-								return
-							}
-						case "Operand":
-							z.Constraints[za0015].Operand, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0015, "Operand")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0018 > 0 {
+							zb0018--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "Constraints", za0015)
 								return
+							}
+							switch msgp.UnsafeString(field) {
+							case "LTarget":
+								z.Constraints[za0015].LTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0015, "LTarget")
+									return
+								}
+							case "RTarget":
+								z.Constraints[za0015].RTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0015, "RTarget")
+									return
+								}
+							case "Operand":
+								z.Constraints[za0015].Operand, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0015, "Operand")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0015)
+									return
+								}
 							}
 						}
 					}
 				}
 			}
 		case "Affinities":
-			var zb0019 uint32
-			zb0019, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities")
-				return
-			}
-			if cap(z.Affinities) >= int(zb0019) {
-				z.Affinities = (z.Affinities)[:zb0019]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Affinities = nil
 			} else {
-				z.Affinities = make([]*Affinity, zb0019)
-			}
-			for za0016 := range z.Affinities {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Affinities[za0016] = nil
+				var zb0019 uint32
+				zb0019, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities")
+					return
+				}
+				if z.Affinities != nil && cap(z.Affinities) >= int(zb0019) {
+					z.Affinities = (z.Affinities)[:zb0019]
 				} else {
-					if z.Affinities[za0016] == nil {
-						z.Affinities[za0016] = new(Affinity)
-					}
-					bts, err = z.Affinities[za0016].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Affinities", za0016)
-						return
+					z.Affinities = make([]*Affinity, zb0019)
+				}
+				for za0016 := range z.Affinities {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Affinities[za0016] = nil
+					} else {
+						if z.Affinities[za0016] == nil {
+							z.Affinities[za0016] = new(Affinity)
+						}
+						bts, err = z.Affinities[za0016].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Affinities", za0016)
+							return
+						}
 					}
 				}
 			}
@@ -25781,17 +27320,25 @@ func (z *TaskArtifact) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.GetterMode)
 	// string "GetterOptions"
 	o = append(o, 0xad, 0x47, 0x65, 0x74, 0x74, 0x65, 0x72, 0x4f, 0x70, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.GetterOptions)))
-	for za0001, za0002 := range z.GetterOptions {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.GetterOptions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.GetterOptions)))
+		for za0001, za0002 := range z.GetterOptions {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "GetterHeaders"
 	o = append(o, 0xad, 0x47, 0x65, 0x74, 0x74, 0x65, 0x72, 0x48, 0x65, 0x61, 0x64, 0x65, 0x72, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.GetterHeaders)))
-	for za0003, za0004 := range z.GetterHeaders {
-		o = msgp.AppendString(o, za0003)
-		o = msgp.AppendString(o, za0004)
+	if z.GetterHeaders == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.GetterHeaders)))
+		for za0003, za0004 := range z.GetterHeaders {
+			o = msgp.AppendString(o, za0003)
+			o = msgp.AppendString(o, za0004)
+		}
 	}
 	// string "GetterInsecure"
 	o = append(o, 0xae, 0x47, 0x65, 0x74, 0x74, 0x65, 0x72, 0x49, 0x6e, 0x73, 0x65, 0x63, 0x75, 0x72, 0x65)
@@ -25836,60 +27383,70 @@ func (z *TaskArtifact) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "GetterOptions":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "GetterOptions")
-				return
-			}
-			if z.GetterOptions == nil {
-				z.GetterOptions = make(map[string]string, zb0002)
-			} else if len(z.GetterOptions) > 0 {
-				clear(z.GetterOptions)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.GetterOptions = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "GetterOptions")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "GetterOptions", za0001)
-					return
+				if z.GetterOptions == nil {
+					z.GetterOptions = make(map[string]string, zb0002)
+				} else if len(z.GetterOptions) > 0 {
+					clear(z.GetterOptions)
 				}
-				z.GetterOptions[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "GetterOptions")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "GetterOptions", za0001)
+						return
+					}
+					z.GetterOptions[za0001] = za0002
+				}
 			}
 		case "GetterHeaders":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "GetterHeaders")
-				return
-			}
-			if z.GetterHeaders == nil {
-				z.GetterHeaders = make(map[string]string, zb0003)
-			} else if len(z.GetterHeaders) > 0 {
-				clear(z.GetterHeaders)
-			}
-			for zb0003 > 0 {
-				var za0004 string
-				zb0003--
-				var za0003 string
-				za0003, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.GetterHeaders = nil
+			} else {
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "GetterHeaders")
 					return
 				}
-				za0004, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "GetterHeaders", za0003)
-					return
+				if z.GetterHeaders == nil {
+					z.GetterHeaders = make(map[string]string, zb0003)
+				} else if len(z.GetterHeaders) > 0 {
+					clear(z.GetterHeaders)
 				}
-				z.GetterHeaders[za0003] = za0004
+				for zb0003 > 0 {
+					var za0004 string
+					zb0003--
+					var za0003 string
+					za0003, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "GetterHeaders")
+						return
+					}
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "GetterHeaders", za0003)
+						return
+					}
+					z.GetterHeaders[za0003] = za0004
+				}
 			}
 		case "GetterInsecure":
 			z.GetterInsecure, bts, err = msgp.ReadBoolBytes(bts)
@@ -25953,37 +27510,49 @@ func (z *TaskDiff) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "Fields"
 	o = append(o, 0xa6, 0x46, 0x69, 0x65, 0x6c, 0x64, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
-	for za0001 := range z.Fields {
-		if z.Fields[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Fields[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields", za0001)
-				return
+	if z.Fields == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
+		for za0001 := range z.Fields {
+			if z.Fields[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Fields[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Objects"
 	o = append(o, 0xa7, 0x4f, 0x62, 0x6a, 0x65, 0x63, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
-	for za0002 := range z.Objects {
-		if z.Objects[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Objects[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects", za0002)
-				return
+	if z.Objects == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
+		for za0002 := range z.Objects {
+			if z.Objects[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Objects[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "Annotations"
 	o = append(o, 0xab, 0x41, 0x6e, 0x6e, 0x6f, 0x74, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Annotations)))
-	for za0003 := range z.Annotations {
-		o = msgp.AppendString(o, z.Annotations[za0003])
+	if z.Annotations == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Annotations)))
+		for za0003 := range z.Annotations {
+			o = msgp.AppendString(o, z.Annotations[za0003])
+		}
 	}
 	return
 }
@@ -26019,82 +27588,97 @@ func (z *TaskDiff) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Fields":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields")
-				return
-			}
-			if cap(z.Fields) >= int(zb0002) {
-				z.Fields = (z.Fields)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Fields = nil
 			} else {
-				z.Fields = make([]*FieldDiff, zb0002)
-			}
-			for za0001 := range z.Fields {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Fields[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields")
+					return
+				}
+				if z.Fields != nil && cap(z.Fields) >= int(zb0002) {
+					z.Fields = (z.Fields)[:zb0002]
 				} else {
-					if z.Fields[za0001] == nil {
-						z.Fields[za0001] = new(FieldDiff)
-					}
-					bts, err = z.Fields[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Fields", za0001)
-						return
+					z.Fields = make([]*FieldDiff, zb0002)
+				}
+				for za0001 := range z.Fields {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Fields[za0001] = nil
+					} else {
+						if z.Fields[za0001] == nil {
+							z.Fields[za0001] = new(FieldDiff)
+						}
+						bts, err = z.Fields[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Fields", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Objects":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects")
-				return
-			}
-			if cap(z.Objects) >= int(zb0003) {
-				z.Objects = (z.Objects)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Objects = nil
 			} else {
-				z.Objects = make([]*ObjectDiff, zb0003)
-			}
-			for za0002 := range z.Objects {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Objects[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects")
+					return
+				}
+				if z.Objects != nil && cap(z.Objects) >= int(zb0003) {
+					z.Objects = (z.Objects)[:zb0003]
 				} else {
-					if z.Objects[za0002] == nil {
-						z.Objects[za0002] = new(ObjectDiff)
-					}
-					bts, err = z.Objects[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Objects", za0002)
-						return
+					z.Objects = make([]*ObjectDiff, zb0003)
+				}
+				for za0002 := range z.Objects {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Objects[za0002] = nil
+					} else {
+						if z.Objects[za0002] == nil {
+							z.Objects[za0002] = new(ObjectDiff)
+						}
+						bts, err = z.Objects[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Objects", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "Annotations":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Annotations")
-				return
-			}
-			if cap(z.Annotations) >= int(zb0004) {
-				z.Annotations = (z.Annotations)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Annotations = nil
 			} else {
-				z.Annotations = make([]string, zb0004)
-			}
-			for za0003 := range z.Annotations {
-				z.Annotations[za0003], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Annotations", za0003)
+					err = msgp.WrapError(err, "Annotations")
 					return
+				}
+				if z.Annotations != nil && cap(z.Annotations) >= int(zb0004) {
+					z.Annotations = (z.Annotations)[:zb0004]
+				} else {
+					z.Annotations = make([]string, zb0004)
+				}
+				for za0003 := range z.Annotations {
+					z.Annotations[za0003], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Annotations", za0003)
+						return
+					}
 				}
 			}
 		default:
@@ -26149,10 +27733,14 @@ func (z *TaskEvent) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.DisplayMessage)
 	// string "Details"
 	o = append(o, 0xa7, 0x44, 0x65, 0x74, 0x61, 0x69, 0x6c, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Details)))
-	for za0001, za0002 := range z.Details {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Details == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Details)))
+		for za0001, za0002 := range z.Details {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Message"
 	o = append(o, 0xa7, 0x4d, 0x65, 0x73, 0x73, 0x61, 0x67, 0x65)
@@ -26254,32 +27842,37 @@ func (z *TaskEvent) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Details":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Details")
-				return
-			}
-			if z.Details == nil {
-				z.Details = make(map[string]string, zb0002)
-			} else if len(z.Details) > 0 {
-				clear(z.Details)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Details = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Details")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Details", za0001)
-					return
+				if z.Details == nil {
+					z.Details = make(map[string]string, zb0002)
+				} else if len(z.Details) > 0 {
+					clear(z.Details)
 				}
-				z.Details[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Details")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Details", za0001)
+						return
+					}
+					z.Details[za0001] = za0002
+				}
 			}
 		case "Message":
 			z.Message, bts, err = msgp.ReadStringBytes(bts)
@@ -26438,105 +28031,133 @@ func (z *TaskGroup) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt(o, z.Count)
 	// string "Constraints"
 	o = append(o, 0xab, 0x43, 0x6f, 0x6e, 0x73, 0x74, 0x72, 0x61, 0x69, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
-	for za0001 := range z.Constraints {
-		if z.Constraints[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			// map header, size 3
-			// string "LTarget"
-			o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0001].LTarget)
-			// string "RTarget"
-			o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
-			o = msgp.AppendString(o, z.Constraints[za0001].RTarget)
-			// string "Operand"
-			o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
-			o = msgp.AppendString(o, z.Constraints[za0001].Operand)
+	if z.Constraints == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Constraints)))
+		for za0001 := range z.Constraints {
+			if z.Constraints[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				// map header, size 3
+				// string "LTarget"
+				o = append(o, 0x83, 0xa7, 0x4c, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0001].LTarget)
+				// string "RTarget"
+				o = append(o, 0xa7, 0x52, 0x54, 0x61, 0x72, 0x67, 0x65, 0x74)
+				o = msgp.AppendString(o, z.Constraints[za0001].RTarget)
+				// string "Operand"
+				o = append(o, 0xa7, 0x4f, 0x70, 0x65, 0x72, 0x61, 0x6e, 0x64)
+				o = msgp.AppendString(o, z.Constraints[za0001].Operand)
+			}
 		}
 	}
 	// string "Affinities"
 	o = append(o, 0xaa, 0x41, 0x66, 0x66, 0x69, 0x6e, 0x69, 0x74, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
-	for za0002 := range z.Affinities {
-		if z.Affinities[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Affinities[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities", za0002)
-				return
+	if z.Affinities == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Affinities)))
+		for za0002 := range z.Affinities {
+			if z.Affinities[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Affinities[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "Spreads"
 	o = append(o, 0xa7, 0x53, 0x70, 0x72, 0x65, 0x61, 0x64, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Spreads)))
-	for za0003 := range z.Spreads {
-		if z.Spreads[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Spreads[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Spreads", za0003)
-				return
+	if z.Spreads == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Spreads)))
+		for za0003 := range z.Spreads {
+			if z.Spreads[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Spreads[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Spreads", za0003)
+					return
+				}
 			}
 		}
 	}
 	// string "Tasks"
 	o = append(o, 0xa5, 0x54, 0x61, 0x73, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Tasks)))
-	for za0004 := range z.Tasks {
-		if z.Tasks[za0004] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Tasks[za0004].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks", za0004)
-				return
+	if z.Tasks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Tasks)))
+		for za0004 := range z.Tasks {
+			if z.Tasks[za0004] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Tasks[za0004].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Tasks", za0004)
+					return
+				}
 			}
 		}
 	}
 	// string "Services"
 	o = append(o, 0xa8, 0x53, 0x65, 0x72, 0x76, 0x69, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
-	for za0005 := range z.Services {
-		if z.Services[za0005] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Services[za0005].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Services", za0005)
-				return
+	if z.Services == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Services)))
+		for za0005 := range z.Services {
+			if z.Services[za0005] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Services[za0005].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Services", za0005)
+					return
+				}
 			}
 		}
 	}
 	// string "Networks"
 	o = append(o, 0xa8, 0x4e, 0x65, 0x74, 0x77, 0x6f, 0x72, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
-	for za0006 := range z.Networks {
-		if z.Networks[za0006] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Networks[za0006].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks", za0006)
-				return
+	if z.Networks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Networks)))
+		for za0006 := range z.Networks {
+			if z.Networks[za0006] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Networks[za0006].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks", za0006)
+					return
+				}
 			}
 		}
 	}
 	// string "Volumes"
 	o = append(o, 0xa7, 0x56, 0x6f, 0x6c, 0x75, 0x6d, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Volumes)))
-	for za0007, za0008 := range z.Volumes {
-		o = msgp.AppendString(o, za0007)
-		if za0008 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0008.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Volumes", za0007)
-				return
+	if z.Volumes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Volumes)))
+		for za0007, za0008 := range z.Volumes {
+			o = msgp.AppendString(o, za0007)
+			if za0008 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0008.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Volumes", za0007)
+					return
+				}
 			}
 		}
 	}
@@ -26640,10 +28261,14 @@ func (z *TaskGroup) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0009, za0010 := range z.Meta {
-		o = msgp.AppendString(o, za0009)
-		o = msgp.AppendString(o, za0010)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0009, za0010 := range z.Meta {
+			o = msgp.AppendString(o, za0009)
+			o = msgp.AppendString(o, za0010)
+		}
 	}
 	// string "ShutdownDelay"
 	o = append(o, 0xad, 0x53, 0x68, 0x75, 0x74, 0x64, 0x6f, 0x77, 0x6e, 0x44, 0x65, 0x6c, 0x61, 0x79)
@@ -26710,258 +28335,293 @@ func (z *TaskGroup) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Constraints":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Constraints")
-				return
-			}
-			if cap(z.Constraints) >= int(zb0002) {
-				z.Constraints = (z.Constraints)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Constraints = nil
 			} else {
-				z.Constraints = make([]*Constraint, zb0002)
-			}
-			for za0001 := range z.Constraints {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Constraints[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Constraints")
+					return
+				}
+				if z.Constraints != nil && cap(z.Constraints) >= int(zb0002) {
+					z.Constraints = (z.Constraints)[:zb0002]
 				} else {
-					if z.Constraints[za0001] == nil {
-						z.Constraints[za0001] = new(Constraint)
-					}
-					var zb0003 uint32
-					zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Constraints", za0001)
-						return
-					}
-					for zb0003 > 0 {
-						zb0003--
-						field, bts, err = msgp.ReadMapKeyZC(bts)
+					z.Constraints = make([]*Constraint, zb0002)
+				}
+				for za0001 := range z.Constraints {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Constraints[za0001] = nil
+					} else {
+						if z.Constraints[za0001] == nil {
+							z.Constraints[za0001] = new(Constraint)
+						}
+						var zb0003 uint32
+						zb0003, bts, err = msgp.ReadMapHeaderBytes(bts)
 						if err != nil {
 							err = msgp.WrapError(err, "Constraints", za0001)
 							return
 						}
-						switch msgp.UnsafeString(field) {
-						case "LTarget":
-							z.Constraints[za0001].LTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0001, "LTarget")
-								return
-							}
-						case "RTarget":
-							z.Constraints[za0001].RTarget, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0001, "RTarget")
-								return
-							}
-						case "Operand":
-							z.Constraints[za0001].Operand, bts, err = msgp.ReadStringBytes(bts)
-							if err != nil {
-								err = msgp.WrapError(err, "Constraints", za0001, "Operand")
-								return
-							}
-						default:
-							bts, err = msgp.Skip(bts)
+						for zb0003 > 0 {
+							zb0003--
+							field, bts, err = msgp.ReadMapKeyZC(bts)
 							if err != nil {
 								err = msgp.WrapError(err, "Constraints", za0001)
 								return
+							}
+							switch msgp.UnsafeString(field) {
+							case "LTarget":
+								z.Constraints[za0001].LTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001, "LTarget")
+									return
+								}
+							case "RTarget":
+								z.Constraints[za0001].RTarget, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001, "RTarget")
+									return
+								}
+							case "Operand":
+								z.Constraints[za0001].Operand, bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001, "Operand")
+									return
+								}
+							default:
+								bts, err = msgp.Skip(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "Constraints", za0001)
+									return
+								}
 							}
 						}
 					}
 				}
 			}
 		case "Affinities":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Affinities")
-				return
-			}
-			if cap(z.Affinities) >= int(zb0004) {
-				z.Affinities = (z.Affinities)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Affinities = nil
 			} else {
-				z.Affinities = make([]*Affinity, zb0004)
-			}
-			for za0002 := range z.Affinities {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Affinities[za0002] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Affinities")
+					return
+				}
+				if z.Affinities != nil && cap(z.Affinities) >= int(zb0004) {
+					z.Affinities = (z.Affinities)[:zb0004]
 				} else {
-					if z.Affinities[za0002] == nil {
-						z.Affinities[za0002] = new(Affinity)
-					}
-					bts, err = z.Affinities[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Affinities", za0002)
-						return
+					z.Affinities = make([]*Affinity, zb0004)
+				}
+				for za0002 := range z.Affinities {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Affinities[za0002] = nil
+					} else {
+						if z.Affinities[za0002] == nil {
+							z.Affinities[za0002] = new(Affinity)
+						}
+						bts, err = z.Affinities[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Affinities", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "Spreads":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Spreads")
-				return
-			}
-			if cap(z.Spreads) >= int(zb0005) {
-				z.Spreads = (z.Spreads)[:zb0005]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Spreads = nil
 			} else {
-				z.Spreads = make([]*Spread, zb0005)
-			}
-			for za0003 := range z.Spreads {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Spreads[za0003] = nil
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Spreads")
+					return
+				}
+				if z.Spreads != nil && cap(z.Spreads) >= int(zb0005) {
+					z.Spreads = (z.Spreads)[:zb0005]
 				} else {
-					if z.Spreads[za0003] == nil {
-						z.Spreads[za0003] = new(Spread)
-					}
-					bts, err = z.Spreads[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Spreads", za0003)
-						return
+					z.Spreads = make([]*Spread, zb0005)
+				}
+				for za0003 := range z.Spreads {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Spreads[za0003] = nil
+					} else {
+						if z.Spreads[za0003] == nil {
+							z.Spreads[za0003] = new(Spread)
+						}
+						bts, err = z.Spreads[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Spreads", za0003)
+							return
+						}
 					}
 				}
 			}
 		case "Tasks":
-			var zb0006 uint32
-			zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks")
-				return
-			}
-			if cap(z.Tasks) >= int(zb0006) {
-				z.Tasks = (z.Tasks)[:zb0006]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tasks = nil
 			} else {
-				z.Tasks = make([]*Task, zb0006)
-			}
-			for za0004 := range z.Tasks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Tasks[za0004] = nil
+				var zb0006 uint32
+				zb0006, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Tasks")
+					return
+				}
+				if z.Tasks != nil && cap(z.Tasks) >= int(zb0006) {
+					z.Tasks = (z.Tasks)[:zb0006]
 				} else {
-					if z.Tasks[za0004] == nil {
-						z.Tasks[za0004] = new(Task)
-					}
-					bts, err = z.Tasks[za0004].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Tasks", za0004)
-						return
+					z.Tasks = make([]*Task, zb0006)
+				}
+				for za0004 := range z.Tasks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Tasks[za0004] = nil
+					} else {
+						if z.Tasks[za0004] == nil {
+							z.Tasks[za0004] = new(Task)
+						}
+						bts, err = z.Tasks[za0004].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Tasks", za0004)
+							return
+						}
 					}
 				}
 			}
 		case "Services":
-			var zb0007 uint32
-			zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Services")
-				return
-			}
-			if cap(z.Services) >= int(zb0007) {
-				z.Services = (z.Services)[:zb0007]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Services = nil
 			} else {
-				z.Services = make([]*Service, zb0007)
-			}
-			for za0005 := range z.Services {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Services[za0005] = nil
+				var zb0007 uint32
+				zb0007, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Services")
+					return
+				}
+				if z.Services != nil && cap(z.Services) >= int(zb0007) {
+					z.Services = (z.Services)[:zb0007]
 				} else {
-					if z.Services[za0005] == nil {
-						z.Services[za0005] = new(Service)
-					}
-					bts, err = z.Services[za0005].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Services", za0005)
-						return
+					z.Services = make([]*Service, zb0007)
+				}
+				for za0005 := range z.Services {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Services[za0005] = nil
+					} else {
+						if z.Services[za0005] == nil {
+							z.Services[za0005] = new(Service)
+						}
+						bts, err = z.Services[za0005].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Services", za0005)
+							return
+						}
 					}
 				}
 			}
 		case "Networks":
-			var zb0008 uint32
-			zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Networks")
-				return
-			}
-			if cap(z.Networks) >= int(zb0008) {
-				z.Networks = (z.Networks)[:zb0008]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Networks = nil
 			} else {
-				z.Networks = make([]*NetworkResource, zb0008)
-			}
-			for za0006 := range z.Networks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Networks[za0006] = nil
+				var zb0008 uint32
+				zb0008, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Networks")
+					return
+				}
+				if z.Networks != nil && cap(z.Networks) >= int(zb0008) {
+					z.Networks = (z.Networks)[:zb0008]
 				} else {
-					if z.Networks[za0006] == nil {
-						z.Networks[za0006] = new(NetworkResource)
-					}
-					bts, err = z.Networks[za0006].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Networks", za0006)
-						return
+					z.Networks = make([]*NetworkResource, zb0008)
+				}
+				for za0006 := range z.Networks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Networks[za0006] = nil
+					} else {
+						if z.Networks[za0006] == nil {
+							z.Networks[za0006] = new(NetworkResource)
+						}
+						bts, err = z.Networks[za0006].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Networks", za0006)
+							return
+						}
 					}
 				}
 			}
 		case "Volumes":
-			var zb0009 uint32
-			zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Volumes")
-				return
-			}
-			if z.Volumes == nil {
-				z.Volumes = make(map[string]*VolumeRequest, zb0009)
-			} else if len(z.Volumes) > 0 {
-				clear(z.Volumes)
-			}
-			for zb0009 > 0 {
-				var za0008 *VolumeRequest
-				zb0009--
-				var za0007 string
-				za0007, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Volumes = nil
+			} else {
+				var zb0009 uint32
+				zb0009, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Volumes")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0008 = nil
-				} else {
-					if za0008 == nil {
-						za0008 = new(VolumeRequest)
-					}
-					bts, err = za0008.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Volumes", za0007)
-						return
-					}
+				if z.Volumes == nil {
+					z.Volumes = make(map[string]*VolumeRequest, zb0009)
+				} else if len(z.Volumes) > 0 {
+					clear(z.Volumes)
 				}
-				z.Volumes[za0007] = za0008
+				for zb0009 > 0 {
+					var za0008 *VolumeRequest
+					zb0009--
+					var za0007 string
+					za0007, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Volumes")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0008 = nil
+					} else {
+						if za0008 == nil {
+							za0008 = new(VolumeRequest)
+						}
+						bts, err = za0008.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Volumes", za0007)
+							return
+						}
+					}
+					z.Volumes[za0007] = za0008
+				}
 			}
 		case "RestartPolicy":
 			if msgp.IsNil(bts) {
@@ -27170,32 +28830,37 @@ func (z *TaskGroup) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Meta":
-			var zb0012 uint32
-			zb0012, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0012)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0012 > 0 {
-				var za0010 string
-				zb0012--
-				var za0009 string
-				za0009, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0012 uint32
+				zb0012, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0010, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0009)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0012)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0009] = za0010
+				for zb0012 > 0 {
+					var za0010 string
+					zb0012--
+					var za0009 string
+					za0009, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0010, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0009)
+						return
+					}
+					z.Meta[za0009] = za0010
+				}
 			}
 		case "ShutdownDelay":
 			if msgp.IsNil(bts) {
@@ -27440,52 +29105,68 @@ func (z *TaskGroupDiff) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "Fields"
 	o = append(o, 0xa6, 0x46, 0x69, 0x65, 0x6c, 0x64, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
-	for za0001 := range z.Fields {
-		if z.Fields[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Fields[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields", za0001)
-				return
+	if z.Fields == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Fields)))
+		for za0001 := range z.Fields {
+			if z.Fields[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Fields[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Objects"
 	o = append(o, 0xa7, 0x4f, 0x62, 0x6a, 0x65, 0x63, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
-	for za0002 := range z.Objects {
-		if z.Objects[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Objects[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects", za0002)
-				return
+	if z.Objects == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Objects)))
+		for za0002 := range z.Objects {
+			if z.Objects[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Objects[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "Tasks"
 	o = append(o, 0xa5, 0x54, 0x61, 0x73, 0x6b, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Tasks)))
-	for za0003 := range z.Tasks {
-		if z.Tasks[za0003] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Tasks[za0003].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks", za0003)
-				return
+	if z.Tasks == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Tasks)))
+		for za0003 := range z.Tasks {
+			if z.Tasks[za0003] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Tasks[za0003].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Tasks", za0003)
+					return
+				}
 			}
 		}
 	}
 	// string "Updates"
 	o = append(o, 0xa7, 0x55, 0x70, 0x64, 0x61, 0x74, 0x65, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Updates)))
-	for za0004, za0005 := range z.Updates {
-		o = msgp.AppendString(o, za0004)
-		o = msgp.AppendUint64(o, za0005)
+	if z.Updates == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Updates)))
+		for za0004, za0005 := range z.Updates {
+			o = msgp.AppendString(o, za0004)
+			o = msgp.AppendUint64(o, za0005)
+		}
 	}
 	return
 }
@@ -27521,122 +29202,142 @@ func (z *TaskGroupDiff) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Fields":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Fields")
-				return
-			}
-			if cap(z.Fields) >= int(zb0002) {
-				z.Fields = (z.Fields)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Fields = nil
 			} else {
-				z.Fields = make([]*FieldDiff, zb0002)
-			}
-			for za0001 := range z.Fields {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Fields[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Fields")
+					return
+				}
+				if z.Fields != nil && cap(z.Fields) >= int(zb0002) {
+					z.Fields = (z.Fields)[:zb0002]
 				} else {
-					if z.Fields[za0001] == nil {
-						z.Fields[za0001] = new(FieldDiff)
-					}
-					bts, err = z.Fields[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Fields", za0001)
-						return
+					z.Fields = make([]*FieldDiff, zb0002)
+				}
+				for za0001 := range z.Fields {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Fields[za0001] = nil
+					} else {
+						if z.Fields[za0001] == nil {
+							z.Fields[za0001] = new(FieldDiff)
+						}
+						bts, err = z.Fields[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Fields", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Objects":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Objects")
-				return
-			}
-			if cap(z.Objects) >= int(zb0003) {
-				z.Objects = (z.Objects)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Objects = nil
 			} else {
-				z.Objects = make([]*ObjectDiff, zb0003)
-			}
-			for za0002 := range z.Objects {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Objects[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Objects")
+					return
+				}
+				if z.Objects != nil && cap(z.Objects) >= int(zb0003) {
+					z.Objects = (z.Objects)[:zb0003]
 				} else {
-					if z.Objects[za0002] == nil {
-						z.Objects[za0002] = new(ObjectDiff)
-					}
-					bts, err = z.Objects[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Objects", za0002)
-						return
+					z.Objects = make([]*ObjectDiff, zb0003)
+				}
+				for za0002 := range z.Objects {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Objects[za0002] = nil
+					} else {
+						if z.Objects[za0002] == nil {
+							z.Objects[za0002] = new(ObjectDiff)
+						}
+						bts, err = z.Objects[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Objects", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "Tasks":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tasks")
-				return
-			}
-			if cap(z.Tasks) >= int(zb0004) {
-				z.Tasks = (z.Tasks)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tasks = nil
 			} else {
-				z.Tasks = make([]*TaskDiff, zb0004)
-			}
-			for za0003 := range z.Tasks {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Tasks[za0003] = nil
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Tasks")
+					return
+				}
+				if z.Tasks != nil && cap(z.Tasks) >= int(zb0004) {
+					z.Tasks = (z.Tasks)[:zb0004]
 				} else {
-					if z.Tasks[za0003] == nil {
-						z.Tasks[za0003] = new(TaskDiff)
-					}
-					bts, err = z.Tasks[za0003].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Tasks", za0003)
-						return
+					z.Tasks = make([]*TaskDiff, zb0004)
+				}
+				for za0003 := range z.Tasks {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Tasks[za0003] = nil
+					} else {
+						if z.Tasks[za0003] == nil {
+							z.Tasks[za0003] = new(TaskDiff)
+						}
+						bts, err = z.Tasks[za0003].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Tasks", za0003)
+							return
+						}
 					}
 				}
 			}
 		case "Updates":
-			var zb0005 uint32
-			zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Updates")
-				return
-			}
-			if z.Updates == nil {
-				z.Updates = make(map[string]uint64, zb0005)
-			} else if len(z.Updates) > 0 {
-				clear(z.Updates)
-			}
-			for zb0005 > 0 {
-				var za0005 uint64
-				zb0005--
-				var za0004 string
-				za0004, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Updates = nil
+			} else {
+				var zb0005 uint32
+				zb0005, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Updates")
 					return
 				}
-				za0005, bts, err = msgp.ReadUint64Bytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Updates", za0004)
-					return
+				if z.Updates == nil {
+					z.Updates = make(map[string]uint64, zb0005)
+				} else if len(z.Updates) > 0 {
+					clear(z.Updates)
 				}
-				z.Updates[za0004] = za0005
+				for zb0005 > 0 {
+					var za0005 uint64
+					zb0005--
+					var za0004 string
+					za0004, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Updates")
+						return
+					}
+					za0005, bts, err = msgp.ReadUint64Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Updates", za0004)
+						return
+					}
+					z.Updates[za0004] = za0005
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -27873,16 +29574,20 @@ func (z *TaskResourceUsage) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Pids"
 	o = append(o, 0xa4, 0x50, 0x69, 0x64, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Pids)))
-	for za0001, za0002 := range z.Pids {
-		o = msgp.AppendString(o, za0001)
-		if za0002 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0002.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Pids", za0001)
-				return
+	if z.Pids == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Pids)))
+		for za0001, za0002 := range z.Pids {
+			o = msgp.AppendString(o, za0001)
+			if za0002 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0002.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Pids", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -27931,43 +29636,48 @@ func (z *TaskResourceUsage) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "Pids":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Pids")
-				return
-			}
-			if z.Pids == nil {
-				z.Pids = make(map[string]*ResourceUsage, zb0002)
-			} else if len(z.Pids) > 0 {
-				clear(z.Pids)
-			}
-			for zb0002 > 0 {
-				var za0002 *ResourceUsage
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Pids = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Pids")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0002 = nil
-				} else {
-					if za0002 == nil {
-						za0002 = new(ResourceUsage)
-					}
-					bts, err = za0002.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Pids", za0001)
-						return
-					}
+				if z.Pids == nil {
+					z.Pids = make(map[string]*ResourceUsage, zb0002)
+				} else if len(z.Pids) > 0 {
+					clear(z.Pids)
 				}
-				z.Pids[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 *ResourceUsage
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Pids")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0002 = nil
+					} else {
+						if za0002 == nil {
+							za0002 = new(ResourceUsage)
+						}
+						bts, err = za0002.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Pids", za0001)
+							return
+						}
+					}
+					z.Pids[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -28217,15 +29927,19 @@ func (z *TaskState) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Paused)
 	// string "Events"
 	o = append(o, 0xa6, 0x45, 0x76, 0x65, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
-	for za0001 := range z.Events {
-		if z.Events[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Events[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Events", za0001)
-				return
+	if z.Events == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
+		for za0001 := range z.Events {
+			if z.Events[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Events[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Events", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -28293,32 +30007,37 @@ func (z *TaskState) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Events":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Events")
-				return
-			}
-			if cap(z.Events) >= int(zb0002) {
-				z.Events = (z.Events)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Events = nil
 			} else {
-				z.Events = make([]*TaskEvent, zb0002)
-			}
-			for za0001 := range z.Events {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Events[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Events")
+					return
+				}
+				if z.Events != nil && cap(z.Events) >= int(zb0002) {
+					z.Events = (z.Events)[:zb0002]
 				} else {
-					if z.Events[za0001] == nil {
-						z.Events[za0001] = new(TaskEvent)
-					}
-					bts, err = z.Events[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Events", za0001)
-						return
+					z.Events = make([]*TaskEvent, zb0002)
+				}
+				for za0001 := range z.Events {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Events[za0001] = nil
+					} else {
+						if z.Events[za0001] == nil {
+							z.Events[za0001] = new(TaskEvent)
+						}
+						bts, err = z.Events[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Events", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -28777,9 +30496,13 @@ func (z *Usage) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendInt64(o, z.DiskMB)
 	// string "Cores"
 	o = append(o, 0xa5, 0x43, 0x6f, 0x72, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Cores)))
-	for za0001 := range z.Cores {
-		o = msgp.AppendUint16(o, z.Cores[za0001])
+	if z.Cores == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Cores)))
+		for za0001 := range z.Cores {
+			o = msgp.AppendUint16(o, z.Cores[za0001])
+		}
 	}
 	return
 }
@@ -28827,22 +30550,27 @@ func (z *Usage) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Cores":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Cores")
-				return
-			}
-			if cap(z.Cores) >= int(zb0002) {
-				z.Cores = (z.Cores)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Cores = nil
 			} else {
-				z.Cores = make([]uint16, zb0002)
-			}
-			for za0001 := range z.Cores {
-				z.Cores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Cores", za0001)
+					err = msgp.WrapError(err, "Cores")
 					return
+				}
+				if z.Cores != nil && cap(z.Cores) >= int(zb0002) {
+					z.Cores = (z.Cores)[:zb0002]
+				} else {
+					z.Cores = make([]uint16, zb0002)
+				}
+				for za0001 := range z.Cores {
+					z.Cores[za0001], bts, err = msgp.ReadUint16Bytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Cores", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -28869,9 +30597,13 @@ func (z *Vault) MarshalMsg(b []byte) (o []byte, err error) {
 	// map header, size 9
 	// string "Policies"
 	o = append(o, 0x89, 0xa8, 0x50, 0x6f, 0x6c, 0x69, 0x63, 0x69, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Policies)))
-	for za0001 := range z.Policies {
-		o = msgp.AppendString(o, z.Policies[za0001])
+	if z.Policies == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Policies)))
+		for za0001 := range z.Policies {
+			o = msgp.AppendString(o, z.Policies[za0001])
+		}
 	}
 	// string "Role"
 	o = append(o, 0xa4, 0x52, 0x6f, 0x6c, 0x65)
@@ -28919,22 +30651,27 @@ func (z *Vault) UnmarshalMsg(bts []byte) (o []byte, err error) {
 		}
 		switch msgp.UnsafeString(field) {
 		case "Policies":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Policies")
-				return
-			}
-			if cap(z.Policies) >= int(zb0002) {
-				z.Policies = (z.Policies)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Policies = nil
 			} else {
-				z.Policies = make([]string, zb0002)
-			}
-			for za0001 := range z.Policies {
-				z.Policies[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Policies", za0001)
+					err = msgp.WrapError(err, "Policies")
 					return
+				}
+				if z.Policies != nil && cap(z.Policies) >= int(zb0002) {
+					z.Policies = (z.Policies)[:zb0002]
+				} else {
+					z.Policies = make([]string, zb0002)
+				}
+				for za0001 := range z.Policies {
+					z.Policies[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Policies", za0001)
+						return
+					}
 				}
 			}
 		case "Role":
@@ -29131,9 +30868,13 @@ func (z *VolumeRequest) MarshalMsg(b []byte) (o []byte, err error) {
 		o = msgp.AppendString(o, z.MountOptions.FSType)
 		// string "MountFlags"
 		o = append(o, 0xaa, 0x4d, 0x6f, 0x75, 0x6e, 0x74, 0x46, 0x6c, 0x61, 0x67, 0x73)
-		o = msgp.AppendArrayHeader(o, uint32(len(z.MountOptions.MountFlags)))
-		for za0001 := range z.MountOptions.MountFlags {
-			o = msgp.AppendString(o, z.MountOptions.MountFlags[za0001])
+		if z.MountOptions.MountFlags == nil { // allownil: if nil
+			o = msgp.AppendNil(o)
+		} else {
+			o = msgp.AppendArrayHeader(o, uint32(len(z.MountOptions.MountFlags)))
+			for za0001 := range z.MountOptions.MountFlags {
+				o = msgp.AppendString(o, z.MountOptions.MountFlags[za0001])
+			}
 		}
 	}
 	// string "PerAlloc"
@@ -29234,22 +30975,27 @@ func (z *VolumeRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 							return
 						}
 					case "MountFlags":
-						var zb0003 uint32
-						zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-						if err != nil {
-							err = msgp.WrapError(err, "MountOptions", "MountFlags")
-							return
-						}
-						if cap(z.MountOptions.MountFlags) >= int(zb0003) {
-							z.MountOptions.MountFlags = (z.MountOptions.MountFlags)[:zb0003]
+						if msgp.IsNil(bts) {
+							bts = bts[1:]
+							z.MountOptions.MountFlags = nil
 						} else {
-							z.MountOptions.MountFlags = make([]string, zb0003)
-						}
-						for za0001 := range z.MountOptions.MountFlags {
-							z.MountOptions.MountFlags[za0001], bts, err = msgp.ReadStringBytes(bts)
+							var zb0003 uint32
+							zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 							if err != nil {
-								err = msgp.WrapError(err, "MountOptions", "MountFlags", za0001)
+								err = msgp.WrapError(err, "MountOptions", "MountFlags")
 								return
+							}
+							if z.MountOptions.MountFlags != nil && cap(z.MountOptions.MountFlags) >= int(zb0003) {
+								z.MountOptions.MountFlags = (z.MountOptions.MountFlags)[:zb0003]
+							} else {
+								z.MountOptions.MountFlags = make([]string, zb0003)
+							}
+							for za0001 := range z.MountOptions.MountFlags {
+								z.MountOptions.MountFlags[za0001], bts, err = msgp.ReadStringBytes(bts)
+								if err != nil {
+									err = msgp.WrapError(err, "MountOptions", "MountFlags", za0001)
+									return
+								}
 							}
 						}
 					default:
@@ -29405,9 +31151,13 @@ func (z *WorkloadIdentity) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.Name)
 	// string "Audience"
 	o = append(o, 0xa8, 0x41, 0x75, 0x64, 0x69, 0x65, 0x6e, 0x63, 0x65)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Audience)))
-	for za0001 := range z.Audience {
-		o = msgp.AppendString(o, z.Audience[za0001])
+	if z.Audience == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Audience)))
+		for za0001 := range z.Audience {
+			o = msgp.AppendString(o, z.Audience[za0001])
+		}
 	}
 	// string "ChangeMode"
 	o = append(o, 0xaa, 0x43, 0x68, 0x61, 0x6e, 0x67, 0x65, 0x4d, 0x6f, 0x64, 0x65)
@@ -29432,9 +31182,13 @@ func (z *WorkloadIdentity) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendDuration(o, z.TTL)
 	// string "ExtraClaims"
 	o = append(o, 0xab, 0x45, 0x78, 0x74, 0x72, 0x61, 0x43, 0x6c, 0x61, 0x69, 0x6d, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ExtraClaims)))
-	for za0002 := range z.ExtraClaims {
-		o = msgp.AppendString(o, z.ExtraClaims[za0002])
+	if z.ExtraClaims == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ExtraClaims)))
+		for za0002 := range z.ExtraClaims {
+			o = msgp.AppendString(o, z.ExtraClaims[za0002])
+		}
 	}
 	return
 }
@@ -29464,22 +31218,27 @@ func (z *WorkloadIdentity) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Audience":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Audience")
-				return
-			}
-			if cap(z.Audience) >= int(zb0002) {
-				z.Audience = (z.Audience)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Audience = nil
 			} else {
-				z.Audience = make([]string, zb0002)
-			}
-			for za0001 := range z.Audience {
-				z.Audience[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Audience", za0001)
+					err = msgp.WrapError(err, "Audience")
 					return
+				}
+				if z.Audience != nil && cap(z.Audience) >= int(zb0002) {
+					z.Audience = (z.Audience)[:zb0002]
+				} else {
+					z.Audience = make([]string, zb0002)
+				}
+				for za0001 := range z.Audience {
+					z.Audience[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Audience", za0001)
+						return
+					}
 				}
 			}
 		case "ChangeMode":
@@ -29525,22 +31284,27 @@ func (z *WorkloadIdentity) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ExtraClaims":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ExtraClaims")
-				return
-			}
-			if cap(z.ExtraClaims) >= int(zb0003) {
-				z.ExtraClaims = (z.ExtraClaims)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ExtraClaims = nil
 			} else {
-				z.ExtraClaims = make([]string, zb0003)
-			}
-			for za0002 := range z.ExtraClaims {
-				z.ExtraClaims[za0002], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ExtraClaims", za0002)
+					err = msgp.WrapError(err, "ExtraClaims")
 					return
+				}
+				if z.ExtraClaims != nil && cap(z.ExtraClaims) >= int(zb0003) {
+					z.ExtraClaims = (z.ExtraClaims)[:zb0003]
+				} else {
+					z.ExtraClaims = make([]string, zb0003)
+				}
+				for za0002 := range z.ExtraClaims {
+					z.ExtraClaims[za0002], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ExtraClaims", za0002)
+						return
+					}
 				}
 			}
 		default:

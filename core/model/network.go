@@ -29,14 +29,14 @@ type Port struct {
 
 // DNSConfig replaces the resolver configuration of a network namespace.
 type DNSConfig struct {
-	Servers  []string
-	Searches []string
-	Options  []string
+	Servers  []string `msg:",allownil"`
+	Searches []string `msg:",allownil"`
+	Options  []string `msg:",allownil"`
 }
 
 // CNIConfig passes arguments to CNI plugins.
 type CNIConfig struct {
-	Args map[string]string
+	Args map[string]string `msg:",allownil"`
 }
 
 // PortMapping is a port of an allocation with the address it is reached at.

@@ -27,24 +27,24 @@ type Node struct {
 	HTTPAddr              string
 	TLSEnabled            bool
 	CgroupParent          string
-	Attributes            map[string]string
-	Meta                  map[string]string
-	Links                 map[string]string
+	Attributes            map[string]string `msg:",allownil"`
+	Meta                  map[string]string `msg:",allownil"`
+	Links                 map[string]string `msg:",allownil"`
 	NodeResources         *NodeResources
 	ReservedResources     *NodeReservedResources
-	Drivers               map[string]*DriverInfo
-	HostVolumes           map[string]*HostVolumeConfig
-	HostNetworks          map[string]*HostNetworkConfig
-	CSIControllerPlugins  map[string]*CSIInfo
-	CSINodePlugins        map[string]*CSIInfo
-	ComputedClass         string // nodes of one class are alike to the scheduler
+	Drivers               map[string]*DriverInfo        `msg:",allownil"`
+	HostVolumes           map[string]*HostVolumeConfig  `msg:",allownil"`
+	HostNetworks          map[string]*HostNetworkConfig `msg:",allownil"`
+	CSIControllerPlugins  map[string]*CSIInfo           `msg:",allownil"`
+	CSINodePlugins        map[string]*CSIInfo           `msg:",allownil"`
+	ComputedClass         string                        // nodes of one class are alike to the scheduler
 	Drain                 bool
 	DrainStrategy         *DrainStrategy
 	SchedulingEligibility string // NodeEligible or NodeIneligible
 	Status                string // NodeStatus…
 	StatusDescription     string
-	StatusUpdatedAt       int64 // Unix seconds
-	Events                []*NodeEvent
+	StatusUpdatedAt       int64        // Unix seconds
+	Events                []*NodeEvent `msg:",allownil"`
 	LastDrain             *DrainMetadata
 	NodeMaxAllocs         int
 	GCVolumesOnNodeGC     bool
@@ -66,9 +66,9 @@ type NodeResources struct {
 	Cpu            NodeCPU //nolint:revive // the key of the API
 	Memory         NodeMemory
 	Disk           NodeDisk
-	Networks       []*NetworkResource
-	NodeNetworks   []*NodeNetwork
-	Devices        []*NodeDevice
+	Networks       []*NetworkResource `msg:",allownil"`
+	NodeNetworks   []*NodeNetwork     `msg:",allownil"`
+	Devices        []*NodeDevice      `msg:",allownil"`
 	MinDynamicPort int
 	MaxDynamicPort int
 	Processors     NodeProcessors
@@ -78,7 +78,7 @@ type NodeResources struct {
 type NodeCPU struct {
 	CpuShares          int64 //nolint:revive // the key of the API; MHz over all cores
 	TotalCpuCores      uint16
-	ReservableCpuCores []uint16
+	ReservableCpuCores []uint16 `msg:",allownil"`
 }
 
 // NodeMemory is in MB.
@@ -98,8 +98,8 @@ type NodeProcessors struct {
 
 // NodeTopology lists NUMA domains and cores.
 type NodeTopology struct {
-	Nodes                  []uint8
-	Cores                  []NodeCore
+	Nodes                  []uint8    `msg:",allownil"`
+	Cores                  []NodeCore `msg:",allownil"`
 	OverrideTotalCompute   uint64
 	OverrideWitholdCompute uint64
 }
@@ -121,8 +121,8 @@ type NodeNetwork struct {
 	Mode       string
 	Device     string
 	MacAddress string
-	Speed      int // Mbit/s
-	Addresses  []NodeNetworkAddress
+	Speed      int                  // Mbit/s
+	Addresses  []NodeNetworkAddress `msg:",allownil"`
 }
 
 // NodeNetworkAddress is one address of an interface.
@@ -139,8 +139,8 @@ type NodeDevice struct {
 	Vendor     string
 	Type       string
 	Name       string
-	Instances  []*NodeDeviceInstance
-	Attributes map[string]*DeviceAttribute
+	Instances  []*NodeDeviceInstance       `msg:",allownil"`
+	Attributes map[string]*DeviceAttribute `msg:",allownil"`
 }
 
 // NodeDeviceInstance is one device.
@@ -175,8 +175,8 @@ type NodeReservedResources struct {
 
 // NodeReservedCPU is in MHz.
 type NodeReservedCPU struct {
-	CpuShares        int64 //nolint:revive // the key of the API
-	ReservedCpuCores []uint16
+	CpuShares        int64    //nolint:revive // the key of the API
+	ReservedCpuCores []uint16 `msg:",allownil"`
 }
 
 // NodeReservedNetworks lists host ports, such as "22,80,8500-8600".
@@ -186,7 +186,7 @@ type NodeReservedNetworks struct {
 
 // DriverInfo is what a driver plugin says of itself.
 type DriverInfo struct {
-	Attributes        map[string]string
+	Attributes        map[string]string `msg:",allownil"`
 	Detected          bool
 	Healthy           bool
 	HealthDescription string
@@ -233,7 +233,7 @@ type DrainMetadata struct {
 	UpdatedAt  time.Time
 	Status     string
 	AccessorID string
-	Meta       map[string]string
+	Meta       map[string]string `msg:",allownil"`
 }
 
 // MaxNodeEvents is how many events of a node are kept.
@@ -243,7 +243,7 @@ const MaxNodeEvents = 10
 type NodeEvent struct {
 	Message     string
 	Subsystem   string
-	Details     map[string]string
+	Details     map[string]string `msg:",allownil"`
 	Timestamp   time.Time
 	CreateIndex uint64
 }
@@ -262,10 +262,10 @@ type NodeListStub struct {
 	SchedulingEligibility string
 	Status                string
 	StatusDescription     string
-	Drivers               map[string]*DriverInfo
-	HostVolumes           map[string]*HostVolumeConfig
-	NodeResources         *NodeResources         `json:",omitempty" msg:",omitempty"`
-	ReservedResources     *NodeReservedResources `json:",omitempty" msg:",omitempty"`
+	Drivers               map[string]*DriverInfo       `msg:",allownil"`
+	HostVolumes           map[string]*HostVolumeConfig `msg:",allownil"`
+	NodeResources         *NodeResources               `json:",omitempty" msg:",omitempty"`
+	ReservedResources     *NodeReservedResources       `json:",omitempty" msg:",omitempty"`
 	LastDrain             *DrainMetadata
 	CreateIndex           uint64
 	ModifyIndex           uint64
@@ -275,10 +275,10 @@ type NodeListStub struct {
 type NodePool struct {
 	Name                   string
 	Description            string
-	Meta                   map[string]string
+	Meta                   map[string]string `msg:",allownil"`
 	NodeIdentityTTL        time.Duration
 	SchedulerConfiguration *NodePoolSchedulerConfig
-	Hash                   []byte
+	Hash                   []byte `msg:",allownil"`
 	CreateIndex            uint64
 	ModifyIndex            uint64
 }
@@ -295,18 +295,18 @@ type Namespace struct {
 	Description  string
 	Quota        string
 	Capabilities *NamespaceCapabilities
-	Meta         map[string]string
-	Hash         []byte
+	Meta         map[string]string `msg:",allownil"`
+	Hash         []byte            `msg:",allownil"`
 	CreateIndex  uint64
 	ModifyIndex  uint64
 }
 
 // NamespaceCapabilities limit what a namespace's jobs may use.
 type NamespaceCapabilities struct {
-	EnabledTaskDrivers   []string
-	DisabledTaskDrivers  []string
-	EnabledNetworkModes  []string
-	DisabledNetworkModes []string
+	EnabledTaskDrivers   []string `msg:",allownil"`
+	DisabledTaskDrivers  []string `msg:",allownil"`
+	EnabledNetworkModes  []string `msg:",allownil"`
+	DisabledNetworkModes []string `msg:",allownil"`
 }
 
 // SchedulerConfiguration holds the operator's choices for scheduling.

@@ -15,15 +15,15 @@ type Plan struct {
 	Job *Job
 
 	// NodeUpdate stops allocations, by node.
-	NodeUpdate map[string][]*Allocation
+	NodeUpdate map[string][]*Allocation `msg:",allownil"`
 	// NodeAllocation places or updates in place, by node.
-	NodeAllocation map[string][]*Allocation
+	NodeAllocation map[string][]*Allocation `msg:",allownil"`
 	// NodePreemptions evicts allocations of lower priority, by node.
-	NodePreemptions map[string][]*Allocation
+	NodePreemptions map[string][]*Allocation `msg:",allownil"`
 
-	Deployment        *Deployment // created by this plan, or nil
-	DeploymentUpdates []*DeploymentStatusUpdate
-	Annotations       *PlanAnnotations // only for a dry run or an annotated evaluation
+	Deployment        *Deployment               // created by this plan, or nil
+	DeploymentUpdates []*DeploymentStatusUpdate `msg:",allownil"`
+	Annotations       *PlanAnnotations          // only for a dry run or an annotated evaluation
 }
 
 // Empty reports whether committing the plan would change nothing.
@@ -35,12 +35,12 @@ func (p *Plan) Empty() bool {
 // PlanResult is what of a plan was committed.
 type PlanResult struct {
 	Job               *Job
-	NodeUpdate        map[string][]*Allocation
-	NodeAllocation    map[string][]*Allocation
-	NodePreemptions   map[string][]*Allocation
+	NodeUpdate        map[string][]*Allocation `msg:",allownil"`
+	NodeAllocation    map[string][]*Allocation `msg:",allownil"`
+	NodePreemptions   map[string][]*Allocation `msg:",allownil"`
 	Deployment        *Deployment
-	DeploymentUpdates []*DeploymentStatusUpdate
-	RejectedNodes     []NodeID
+	DeploymentUpdates []*DeploymentStatusUpdate `msg:",allownil"`
+	RejectedNodes     []NodeID                  `msg:",allownil"`
 	// RefreshIndex is the state that the scheduler must see before it tries
 	// again; 0 when the plan was committed in full.
 	RefreshIndex uint64
@@ -50,8 +50,8 @@ type PlanResult struct {
 
 // PlanAnnotations say what a plan does to each group.
 type PlanAnnotations struct {
-	DesiredTGUpdates map[string]*DesiredUpdates
-	PreemptedAllocs  []*AllocListStub
+	DesiredTGUpdates map[string]*DesiredUpdates `msg:",allownil"`
+	PreemptedAllocs  []*AllocListStub           `msg:",allownil"`
 }
 
 // DesiredUpdates counts what happens to a group's allocations.

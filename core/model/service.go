@@ -15,11 +15,11 @@ type Service struct {
 	PortLabel         string
 	AddressMode       string
 	Address           string
-	Tags              []string
-	CanaryTags        []string
-	Meta              map[string]string
-	CanaryMeta        map[string]string
-	TaggedAddresses   map[string]string
+	Tags              []string          `msg:",allownil"`
+	CanaryTags        []string          `msg:",allownil"`
+	Meta              map[string]string `msg:",allownil"`
+	CanaryMeta        map[string]string `msg:",allownil"`
+	TaggedAddresses   map[string]string `msg:",allownil"`
 	EnableTagOverride bool
 	OnUpdate          string
 	TaskName          string
@@ -29,7 +29,7 @@ type Service struct {
 	Identity          *WorkloadIdentity
 	Weights           *ServiceWeights
 	Connect           *ConsulConnect
-	Checks            []*ServiceCheck
+	Checks            []*ServiceCheck `msg:",allownil"`
 }
 
 // ServiceWeights are DNS weights in Consul.
@@ -43,7 +43,7 @@ type ServiceCheck struct {
 	Name                   string
 	Type                   string
 	Command                string
-	Args                   []string
+	Args                   []string `msg:",allownil"`
 	Path                   string
 	Protocol               string
 	PortLabel              string
@@ -56,7 +56,7 @@ type ServiceCheck struct {
 	Notes                  string
 	TLSServerName          string
 	TLSSkipVerify          bool
-	Header                 map[string][]string
+	Header                 map[string][]string `msg:",allownil"`
 	Method                 string
 	Body                   string
 	GRPCService            string
@@ -85,7 +85,7 @@ type ServiceRegistration struct {
 	Datacenter  string
 	JobID       JobID
 	AllocID     AllocID
-	Tags        []string
+	Tags        []string `msg:",allownil"`
 	Address     string
 	Port        int
 	CreateIndex uint64

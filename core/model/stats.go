@@ -8,10 +8,10 @@ type HostStats struct {
 	Uptime           uint64
 	CPUTicksConsumed float64
 	Memory           *HostMemoryStats
-	CPU              []*HostCPUStats
-	DiskStats        []*HostDiskStats
+	CPU              []*HostCPUStats  `msg:",allownil"`
+	DiskStats        []*HostDiskStats `msg:",allownil"`
 	AllocDirStats    *HostDiskStats
-	DeviceStats      []*DeviceGroupStats
+	DeviceStats      []*DeviceGroupStats `msg:",allownil"`
 }
 
 // HostMemoryStats is in bytes.
@@ -47,21 +47,21 @@ type HostDiskStats struct {
 type AllocResourceUsage struct {
 	Timestamp     int64
 	ResourceUsage *ResourceUsage
-	Tasks         map[string]*TaskResourceUsage
+	Tasks         map[string]*TaskResourceUsage `msg:",allownil"`
 }
 
 // TaskResourceUsage is what a task uses.
 type TaskResourceUsage struct {
 	Timestamp     int64
 	ResourceUsage *ResourceUsage
-	Pids          map[string]*ResourceUsage
+	Pids          map[string]*ResourceUsage `msg:",allownil"`
 }
 
 // ResourceUsage is one measurement.
 type ResourceUsage struct {
 	MemoryStats *MemoryStats
-	CpuStats    *CPUStats //nolint:revive // the key of the API
-	DeviceStats []*DeviceGroupStats
+	CpuStats    *CPUStats           //nolint:revive // the key of the API
+	DeviceStats []*DeviceGroupStats `msg:",allownil"`
 }
 
 // MemoryStats is in bytes. Measured names the members that mean something.
@@ -74,7 +74,7 @@ type MemoryStats struct {
 	KernelUsage    uint64
 	KernelMaxUsage uint64
 	MappedFile     uint64
-	Measured       []string
+	Measured       []string `msg:",allownil"`
 }
 
 // CPUStats is in percent of one core, TotalTicks in MHz, ThrottledTime in
@@ -86,7 +86,7 @@ type CPUStats struct {
 	Percent          float64
 	ThrottledPeriods uint64
 	ThrottledTime    uint64
-	Measured         []string
+	Measured         []string `msg:",allownil"`
 }
 
 // DeviceGroupStats is what a group of devices reports.
@@ -94,7 +94,7 @@ type DeviceGroupStats struct {
 	Vendor        string
 	Type          string
 	Name          string
-	InstanceStats map[string]*DeviceStats
+	InstanceStats map[string]*DeviceStats `msg:",allownil"`
 }
 
 // DeviceStats is what one device reports.
@@ -106,8 +106,8 @@ type DeviceStats struct {
 
 // StatObject is a tree of values.
 type StatObject struct {
-	Nested     map[string]*StatObject
-	Attributes map[string]*StatValue
+	Nested     map[string]*StatObject `msg:",allownil"`
+	Attributes map[string]*StatValue  `msg:",allownil"`
 }
 
 // StatValue is a number (with a denominator, a share), a text or a bool.

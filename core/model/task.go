@@ -9,10 +9,10 @@ type Task struct {
 	User            string
 	Kind            string
 	KillSignal      string
-	Config          map[string]any // the driver's own schema decodes it
-	Env             map[string]string
-	Meta            map[string]string
-	Services        []*Service
+	Config          map[string]any    `msg:",allownil"` // the driver's own schema decodes it
+	Env             map[string]string `msg:",allownil"`
+	Meta            map[string]string `msg:",allownil"`
+	Services        []*Service        `msg:",allownil"`
 	Resources       *Resources
 	RestartPolicy   *RestartPolicy
 	Lifecycle       *TaskLifecycle
@@ -20,21 +20,21 @@ type Task struct {
 	KillTimeout     time.Duration
 	ShutdownDelay   time.Duration
 	LogConfig       *LogConfig
-	Artifacts       []*TaskArtifact
-	Templates       []*Template
+	Artifacts       []*TaskArtifact `msg:",allownil"`
+	Templates       []*Template     `msg:",allownil"`
 	Vault           *Vault
 	Consul          *Consul
-	Secrets         []*Secret
+	Secrets         []*Secret `msg:",allownil"`
 	DispatchPayload *DispatchPayload
-	VolumeMounts    []*VolumeMount
+	VolumeMounts    []*VolumeMount `msg:",allownil"`
 	CSIPluginConfig *CSIPluginConfig
 	Identity        *WorkloadIdentity
-	Identities      []*WorkloadIdentity
-	ScalingPolicies []*ScalingPolicy
-	Actions         []*Action
+	Identities      []*WorkloadIdentity `msg:",allownil"`
+	ScalingPolicies []*ScalingPolicy    `msg:",allownil"`
+	Actions         []*Action           `msg:",allownil"`
 	Schedule        *TaskSchedule
-	Constraints     []*Constraint
-	Affinities      []*Affinity
+	Constraints     []*Constraint `msg:",allownil"`
+	Affinities      []*Affinity   `msg:",allownil"`
 }
 
 // Lifecycle hooks.
@@ -66,8 +66,8 @@ type Resources struct {
 	DiskMB      int
 	IOPS        int
 	SecretsMB   int
-	Networks    []*NetworkResource
-	Devices     []*RequestedDevice
+	Networks    []*NetworkResource `msg:",allownil"`
+	Devices     []*RequestedDevice `msg:",allownil"`
 	NUMA        *NUMA
 }
 
@@ -75,22 +75,22 @@ type Resources struct {
 type RequestedDevice struct {
 	Name        string // type, vendor/type or vendor/type/model
 	Count       uint64
-	Constraints []*Constraint
-	Affinities  []*Affinity
+	Constraints []*Constraint `msg:",allownil"`
+	Affinities  []*Affinity   `msg:",allownil"`
 }
 
 // NUMA is how a task's cores relate to memory.
 type NUMA struct {
 	Affinity string
-	Devices  []string
+	Devices  []string `msg:",allownil"`
 }
 
 // TaskArtifact is a file or archive fetched before the task starts.
 type TaskArtifact struct {
 	GetterSource   string
 	GetterMode     string
-	GetterOptions  map[string]string
-	GetterHeaders  map[string]string
+	GetterOptions  map[string]string `msg:",allownil"`
+	GetterHeaders  map[string]string `msg:",allownil"`
 	GetterInsecure bool
 	RelativeDest   string
 	Chown          bool
@@ -121,7 +121,7 @@ type Template struct {
 // ChangeScript is run in the task when a template changed.
 type ChangeScript struct {
 	Command          string
-	Args             []string
+	Args             []string `msg:",allownil"`
 	Timeout          time.Duration
 	FailOnError      bool
 	RunOnFirstRender bool
@@ -135,7 +135,7 @@ type WaitConfig struct {
 
 // Vault gives a task a Vault token.
 type Vault struct {
-	Policies             []string
+	Policies             []string `msg:",allownil"`
 	Role                 string
 	Namespace            string
 	Cluster              string
@@ -151,8 +151,8 @@ type Secret struct {
 	Name     string
 	Provider string
 	Path     string
-	Config   map[string]any
-	Env      map[string]string
+	Config   map[string]any    `msg:",allownil"`
+	Env      map[string]string `msg:",allownil"`
 }
 
 // DispatchPayload writes the payload of a dispatched job to a file.
@@ -181,7 +181,7 @@ type CSIPluginConfig struct {
 // WorkloadIdentity is a signed token that says what a task is.
 type WorkloadIdentity struct {
 	Name         string
-	Audience     []string
+	Audience     []string `msg:",allownil"`
 	ChangeMode   string
 	ChangeSignal string
 	Env          bool
@@ -189,14 +189,14 @@ type WorkloadIdentity struct {
 	Filepath     string
 	ServiceName  string
 	TTL          time.Duration
-	ExtraClaims  []string
+	ExtraClaims  []string `msg:",allownil"`
 }
 
 // Action is a command that a user may run in the task by name.
 type Action struct {
 	Name    string
 	Command string
-	Args    []string
+	Args    []string `msg:",allownil"`
 }
 
 // TaskSchedule pauses a task outside a window of time.

@@ -21,7 +21,7 @@ type TaskState struct {
 	StartedAt   time.Time
 	FinishedAt  time.Time
 	Paused      string
-	Events      []*TaskEvent // oldest first, at most MaxTaskEvents
+	Events      []*TaskEvent `msg:",allownil"` // oldest first, at most MaxTaskEvents
 }
 
 // Successful reports whether the task ended without failing.
@@ -62,7 +62,7 @@ type TaskEvent struct {
 	Type             string
 	Time             int64 // Unix nanoseconds
 	DisplayMessage   string
-	Details          map[string]string // never nil
+	Details          map[string]string `msg:",allownil"` // never nil
 	Message          string
 	FailsTask        bool
 	RestartReason    string

@@ -20,7 +20,7 @@ type AllocListRequest struct {
 // AllocListResponse lists allocations.
 type AllocListResponse struct {
 	QueryMeta
-	Allocs []*model.AllocListStub
+	Allocs []*model.AllocListStub `msg:",allownil"`
 }
 
 // AllocQuery reads one allocation. The ID is complete.
@@ -57,5 +57,5 @@ type AllocUpdateRequest struct {
 	WriteRequest
 	NodeID   model.NodeID
 	SecretID string
-	Allocs   []*model.Allocation
+	Allocs   []*model.Allocation `msg:",allownil"`
 }

@@ -14,4 +14,3 @@
 //
 // Errors keep their class (model.ErrNotFound and so on) over the wire.
 package rpc
-

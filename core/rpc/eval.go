@@ -27,7 +27,7 @@ type EvalListRequest struct {
 // EvalListResponse lists evaluations.
 type EvalListResponse struct {
 	QueryMeta
-	Evals []*model.Evaluation
+	Evals []*model.Evaluation `msg:",allownil"`
 }
 
 // EvalQuery reads one evaluation. The ID is complete.
@@ -51,7 +51,7 @@ type DeploymentListRequest struct {
 // DeploymentListResponse lists deployments.
 type DeploymentListResponse struct {
 	QueryMeta
-	Deployments []*model.Deployment
+	Deployments []*model.Deployment `msg:",allownil"`
 }
 
 // DeploymentQuery reads one deployment. The ID is complete.
@@ -77,7 +77,7 @@ type DeploymentPromoteRequest struct {
 	WriteRequest
 	DeploymentID model.DeploymentID
 	All          bool
-	Groups       []string
+	Groups       []string `msg:",allownil"`
 }
 
 // DeploymentPauseRequest pauses or resumes a deployment.
@@ -91,8 +91,8 @@ type DeploymentPauseRequest struct {
 type DeploymentHealthRequest struct {
 	WriteRequest
 	DeploymentID model.DeploymentID
-	Healthy      []model.AllocID
-	Unhealthy    []model.AllocID
+	Healthy      []model.AllocID `msg:",allownil"`
+	Unhealthy    []model.AllocID `msg:",allownil"`
 }
 
 // DeploymentUpdateResponse names the evaluation.

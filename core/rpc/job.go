@@ -109,15 +109,15 @@ type JobScaleRequest struct {
 	Count   *int64
 	Message string
 	Error   bool
-	Meta    map[string]string
+	Meta    map[string]string `msg:",allownil"`
 }
 
 // JobDispatchRequest starts a child of a parameterized job.
 type JobDispatchRequest struct {
 	WriteRequest
 	JobID            model.JobID
-	Payload          []byte
-	Meta             map[string]string
+	Payload          []byte            `msg:",allownil"`
+	Meta             map[string]string `msg:",allownil"`
 	IDPrefixTemplate string
 	IdempotencyToken string
 }
@@ -149,10 +149,10 @@ type JobPlanRequest struct {
 type JobPlanResponse struct {
 	WriteMeta
 	JobModifyIndex     uint64
-	CreatedEvals       []*model.Evaluation
+	CreatedEvals       []*model.Evaluation `msg:",allownil"`
 	Diff               *model.JobDiff
 	Annotations        *model.PlanAnnotations
-	FailedTGAllocs     map[string]*model.AllocMetric
+	FailedTGAllocs     map[string]*model.AllocMetric `msg:",allownil"`
 	NextPeriodicLaunch time.Time
 	Warnings           string
 }
@@ -167,7 +167,7 @@ type JobValidateRequest struct {
 type JobValidateResponse struct {
 	WriteMeta
 	DriverConfigValidated bool
-	ValidationErrors      []string
+	ValidationErrors      []string `msg:",allownil"`
 	Error                 string
 	Warnings              string
 }
@@ -181,7 +181,7 @@ type JobListRequest struct {
 // JobListResponse lists jobs.
 type JobListResponse struct {
 	QueryMeta
-	Jobs []*model.JobListStub
+	Jobs []*model.JobListStub `msg:",allownil"`
 }
 
 // JobQuery reads something about one job.
@@ -209,8 +209,8 @@ type JobVersionsRequest struct {
 // JobVersionsResponse lists versions, newest first. Diffs has one entry fewer.
 type JobVersionsResponse struct {
 	QueryMeta
-	Versions []*model.Job
-	Diffs    []*model.JobDiff
+	Versions []*model.Job     `msg:",allownil"`
+	Diffs    []*model.JobDiff `msg:",allownil"`
 }
 
 // JobSubmissionRequest reads the source of a version.

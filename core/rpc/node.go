@@ -46,11 +46,11 @@ type NodeHeartbeatRequest struct {
 type NodeUpdateResponse struct {
 	WriteMeta
 	HeartbeatTTL    time.Duration
-	EvalIDs         []model.EvalID
+	EvalIDs         []model.EvalID `msg:",allownil"`
 	EvalCreateIndex uint64
 	NodeModifyIndex uint64
 	LeaderRPCAddr   string
-	Servers         []string // RPC addresses of all servers
+	Servers         []string `msg:",allownil"` // RPC addresses of all servers
 }
 
 // NodeWatchRequest opens the stream of a node.
@@ -67,10 +67,10 @@ type NodeWatchRequest struct {
 // Removed.
 type NodeWatchUpdate struct {
 	Index    uint64
-	Complete bool // Allocs is all there is; what is not in it can be forgotten
-	Allocs   []*model.Allocation
-	Jobs     []*model.Job
-	Removed  []model.AllocID
+	Complete bool                // Allocs is all there is; what is not in it can be forgotten
+	Allocs   []*model.Allocation `msg:",allownil"`
+	Jobs     []*model.Job        `msg:",allownil"`
+	Removed  []model.AllocID     `msg:",allownil"`
 }
 
 // NodeEventsRequest adds events to a node.
@@ -78,7 +78,7 @@ type NodeEventsRequest struct {
 	WriteRequest
 	NodeID   model.NodeID
 	SecretID string
-	Events   []*model.NodeEvent
+	Events   []*model.NodeEvent `msg:",allownil"`
 }
 
 // NodeListRequest lists nodes.
@@ -91,7 +91,7 @@ type NodeListRequest struct {
 // NodeListResponse lists nodes.
 type NodeListResponse struct {
 	QueryMeta
-	Nodes []*model.NodeListStub
+	Nodes []*model.NodeListStub `msg:",allownil"`
 }
 
 // NodeQuery reads something about one node. The ID is complete.
@@ -109,7 +109,7 @@ type NodeResponse struct {
 // NodeAllocsResponse answers with a node's allocations.
 type NodeAllocsResponse struct {
 	QueryMeta
-	Allocs []*model.Allocation
+	Allocs []*model.Allocation `msg:",allownil"`
 }
 
 // NodeRequest is a write about one node.
@@ -124,7 +124,7 @@ type NodeDrainRequest struct {
 	NodeID       model.NodeID
 	Spec         *model.DrainStrategy
 	MarkEligible bool
-	Meta         map[string]string
+	Meta         map[string]string `msg:",allownil"`
 }
 
 // NodeEligibilityRequest lets new allocations come to a node, or not.

@@ -94,15 +94,19 @@ func (z *AllocListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Allocs"
 	o = append(o, 0xa6, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
-	for za0001 := range z.Allocs {
-		if z.Allocs[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Allocs[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs", za0001)
-				return
+	if z.Allocs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
+		for za0001 := range z.Allocs {
+			if z.Allocs[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Allocs[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -134,32 +138,37 @@ func (z *AllocListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Allocs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs")
-				return
-			}
-			if cap(z.Allocs) >= int(zb0002) {
-				z.Allocs = (z.Allocs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Allocs = nil
 			} else {
-				z.Allocs = make([]*model.AllocListStub, zb0002)
-			}
-			for za0001 := range z.Allocs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Allocs[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs")
+					return
+				}
+				if z.Allocs != nil && cap(z.Allocs) >= int(zb0002) {
+					z.Allocs = (z.Allocs)[:zb0002]
 				} else {
-					if z.Allocs[za0001] == nil {
-						z.Allocs[za0001] = new(model.AllocListStub)
-					}
-					bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Allocs", za0001)
-						return
+					z.Allocs = make([]*model.AllocListStub, zb0002)
+				}
+				for za0001 := range z.Allocs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Allocs[za0001] = nil
+					} else {
+						if z.Allocs[za0001] == nil {
+							z.Allocs[za0001] = new(model.AllocListStub)
+						}
+						bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Allocs", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -547,15 +556,19 @@ func (z *AllocUpdateRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.SecretID)
 	// string "Allocs"
 	o = append(o, 0xa6, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
-	for za0001 := range z.Allocs {
-		if z.Allocs[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Allocs[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs", za0001)
-				return
+	if z.Allocs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
+		for za0001 := range z.Allocs {
+			if z.Allocs[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Allocs[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -599,32 +612,37 @@ func (z *AllocUpdateRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Allocs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs")
-				return
-			}
-			if cap(z.Allocs) >= int(zb0002) {
-				z.Allocs = (z.Allocs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Allocs = nil
 			} else {
-				z.Allocs = make([]*model.Allocation, zb0002)
-			}
-			for za0001 := range z.Allocs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Allocs[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs")
+					return
+				}
+				if z.Allocs != nil && cap(z.Allocs) >= int(zb0002) {
+					z.Allocs = (z.Allocs)[:zb0002]
 				} else {
-					if z.Allocs[za0001] == nil {
-						z.Allocs[za0001] = new(model.Allocation)
-					}
-					bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Allocs", za0001)
-						return
+					z.Allocs = make([]*model.Allocation, zb0002)
+				}
+				for za0001 := range z.Allocs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Allocs[za0001] = nil
+					} else {
+						if z.Allocs[za0001] == nil {
+							z.Allocs[za0001] = new(model.Allocation)
+						}
+						bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Allocs", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -673,22 +691,30 @@ func (z *DeploymentHealthRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Healthy"
 	o = append(o, 0xa7, 0x48, 0x65, 0x61, 0x6c, 0x74, 0x68, 0x79)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Healthy)))
-	for za0001 := range z.Healthy {
-		o, err = z.Healthy[za0001].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Healthy", za0001)
-			return
+	if z.Healthy == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Healthy)))
+		for za0001 := range z.Healthy {
+			o, err = z.Healthy[za0001].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Healthy", za0001)
+				return
+			}
 		}
 	}
 	// string "Unhealthy"
 	o = append(o, 0xa9, 0x55, 0x6e, 0x68, 0x65, 0x61, 0x6c, 0x74, 0x68, 0x79)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Unhealthy)))
-	for za0002 := range z.Unhealthy {
-		o, err = z.Unhealthy[za0002].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Unhealthy", za0002)
-			return
+	if z.Unhealthy == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Unhealthy)))
+		for za0002 := range z.Unhealthy {
+			o, err = z.Unhealthy[za0002].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Unhealthy", za0002)
+				return
+			}
 		}
 	}
 	return
@@ -725,41 +751,51 @@ func (z *DeploymentHealthRequest) UnmarshalMsg(bts []byte) (o []byte, err error)
 				return
 			}
 		case "Healthy":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Healthy")
-				return
-			}
-			if cap(z.Healthy) >= int(zb0002) {
-				z.Healthy = (z.Healthy)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Healthy = nil
 			} else {
-				z.Healthy = make([]model.AllocID, zb0002)
-			}
-			for za0001 := range z.Healthy {
-				bts, err = z.Healthy[za0001].UnmarshalMsg(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Healthy", za0001)
+					err = msgp.WrapError(err, "Healthy")
 					return
+				}
+				if z.Healthy != nil && cap(z.Healthy) >= int(zb0002) {
+					z.Healthy = (z.Healthy)[:zb0002]
+				} else {
+					z.Healthy = make([]model.AllocID, zb0002)
+				}
+				for za0001 := range z.Healthy {
+					bts, err = z.Healthy[za0001].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Healthy", za0001)
+						return
+					}
 				}
 			}
 		case "Unhealthy":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Unhealthy")
-				return
-			}
-			if cap(z.Unhealthy) >= int(zb0003) {
-				z.Unhealthy = (z.Unhealthy)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Unhealthy = nil
 			} else {
-				z.Unhealthy = make([]model.AllocID, zb0003)
-			}
-			for za0002 := range z.Unhealthy {
-				bts, err = z.Unhealthy[za0002].UnmarshalMsg(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Unhealthy", za0002)
+					err = msgp.WrapError(err, "Unhealthy")
 					return
+				}
+				if z.Unhealthy != nil && cap(z.Unhealthy) >= int(zb0003) {
+					z.Unhealthy = (z.Unhealthy)[:zb0003]
+				} else {
+					z.Unhealthy = make([]model.AllocID, zb0003)
+				}
+				for za0002 := range z.Unhealthy {
+					bts, err = z.Unhealthy[za0002].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Unhealthy", za0002)
+						return
+					}
 				}
 			}
 		default:
@@ -856,15 +892,19 @@ func (z *DeploymentListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Deployments"
 	o = append(o, 0xab, 0x44, 0x65, 0x70, 0x6c, 0x6f, 0x79, 0x6d, 0x65, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Deployments)))
-	for za0001 := range z.Deployments {
-		if z.Deployments[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Deployments[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Deployments", za0001)
-				return
+	if z.Deployments == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Deployments)))
+		for za0001 := range z.Deployments {
+			if z.Deployments[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Deployments[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Deployments", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -896,32 +936,37 @@ func (z *DeploymentListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) 
 				return
 			}
 		case "Deployments":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Deployments")
-				return
-			}
-			if cap(z.Deployments) >= int(zb0002) {
-				z.Deployments = (z.Deployments)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Deployments = nil
 			} else {
-				z.Deployments = make([]*model.Deployment, zb0002)
-			}
-			for za0001 := range z.Deployments {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Deployments[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Deployments")
+					return
+				}
+				if z.Deployments != nil && cap(z.Deployments) >= int(zb0002) {
+					z.Deployments = (z.Deployments)[:zb0002]
 				} else {
-					if z.Deployments[za0001] == nil {
-						z.Deployments[za0001] = new(model.Deployment)
-					}
-					bts, err = z.Deployments[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Deployments", za0001)
-						return
+					z.Deployments = make([]*model.Deployment, zb0002)
+				}
+				for za0001 := range z.Deployments {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Deployments[za0001] = nil
+					} else {
+						if z.Deployments[za0001] == nil {
+							z.Deployments[za0001] = new(model.Deployment)
+						}
+						bts, err = z.Deployments[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Deployments", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -1051,9 +1096,13 @@ func (z *DeploymentPromoteRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.All)
 	// string "Groups"
 	o = append(o, 0xa6, 0x47, 0x72, 0x6f, 0x75, 0x70, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Groups)))
-	for za0001 := range z.Groups {
-		o = msgp.AppendString(o, z.Groups[za0001])
+	if z.Groups == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Groups)))
+		for za0001 := range z.Groups {
+			o = msgp.AppendString(o, z.Groups[za0001])
+		}
 	}
 	return
 }
@@ -1095,22 +1144,27 @@ func (z *DeploymentPromoteRequest) UnmarshalMsg(bts []byte) (o []byte, err error
 				return
 			}
 		case "Groups":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Groups")
-				return
-			}
-			if cap(z.Groups) >= int(zb0002) {
-				z.Groups = (z.Groups)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Groups = nil
 			} else {
-				z.Groups = make([]string, zb0002)
-			}
-			for za0001 := range z.Groups {
-				z.Groups[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Groups", za0001)
+					err = msgp.WrapError(err, "Groups")
 					return
+				}
+				if z.Groups != nil && cap(z.Groups) >= int(zb0002) {
+					z.Groups = (z.Groups)[:zb0002]
+				} else {
+					z.Groups = make([]string, zb0002)
+				}
+				for za0001 := range z.Groups {
+					z.Groups[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Groups", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -1590,15 +1644,19 @@ func (z *EvalListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Evals"
 	o = append(o, 0xa5, 0x45, 0x76, 0x61, 0x6c, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Evals)))
-	for za0001 := range z.Evals {
-		if z.Evals[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Evals[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Evals", za0001)
-				return
+	if z.Evals == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Evals)))
+		for za0001 := range z.Evals {
+			if z.Evals[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Evals[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Evals", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -1630,32 +1688,37 @@ func (z *EvalListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Evals":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Evals")
-				return
-			}
-			if cap(z.Evals) >= int(zb0002) {
-				z.Evals = (z.Evals)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Evals = nil
 			} else {
-				z.Evals = make([]*model.Evaluation, zb0002)
-			}
-			for za0001 := range z.Evals {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Evals[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Evals")
+					return
+				}
+				if z.Evals != nil && cap(z.Evals) >= int(zb0002) {
+					z.Evals = (z.Evals)[:zb0002]
 				} else {
-					if z.Evals[za0001] == nil {
-						z.Evals[za0001] = new(model.Evaluation)
-					}
-					bts, err = z.Evals[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Evals", za0001)
-						return
+					z.Evals = make([]*model.Evaluation, zb0002)
+				}
+				for za0001 := range z.Evals {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Evals[za0001] = nil
+					} else {
+						if z.Evals[za0001] == nil {
+							z.Evals[za0001] = new(model.Evaluation)
+						}
+						bts, err = z.Evals[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Evals", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -2085,13 +2148,21 @@ func (z *JobDispatchRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Payload"
 	o = append(o, 0xa7, 0x50, 0x61, 0x79, 0x6c, 0x6f, 0x61, 0x64)
-	o = msgp.AppendBytes(o, z.Payload)
+	if z.Payload == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendBytes(o, z.Payload)
+	}
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0001, za0002 := range z.Meta {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0001, za0002 := range z.Meta {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "IDPrefixTemplate"
 	o = append(o, 0xb0, 0x49, 0x44, 0x50, 0x72, 0x65, 0x66, 0x69, 0x78, 0x54, 0x65, 0x6d, 0x70, 0x6c, 0x61, 0x74, 0x65)
@@ -2133,38 +2204,51 @@ func (z *JobDispatchRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Payload":
-			z.Payload, bts, err = msgp.ReadBytesBytes(bts, z.Payload)
-			if err != nil {
-				err = msgp.WrapError(err, "Payload")
-				return
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Payload = nil
+			} else {
+				z.Payload, bts, err = msgp.ReadBytesBytes(bts, z.Payload)
+				if err != nil {
+					err = msgp.WrapError(err, "Payload")
+					return
+				}
+				if z.Payload == nil {
+					z.Payload = make([]byte, 0)
+				}
 			}
 		case "Meta":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0002)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0001)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0002)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0001)
+						return
+					}
+					z.Meta[za0001] = za0002
+				}
 			}
 		case "IDPrefixTemplate":
 			z.IDPrefixTemplate, bts, err = msgp.ReadStringBytes(bts)
@@ -2481,15 +2565,19 @@ func (z *JobListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Jobs"
 	o = append(o, 0xa4, 0x4a, 0x6f, 0x62, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Jobs)))
-	for za0001 := range z.Jobs {
-		if z.Jobs[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Jobs[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Jobs", za0001)
-				return
+	if z.Jobs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Jobs)))
+		for za0001 := range z.Jobs {
+			if z.Jobs[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Jobs[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Jobs", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -2521,32 +2609,37 @@ func (z *JobListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Jobs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Jobs")
-				return
-			}
-			if cap(z.Jobs) >= int(zb0002) {
-				z.Jobs = (z.Jobs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Jobs = nil
 			} else {
-				z.Jobs = make([]*model.JobListStub, zb0002)
-			}
-			for za0001 := range z.Jobs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Jobs[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Jobs")
+					return
+				}
+				if z.Jobs != nil && cap(z.Jobs) >= int(zb0002) {
+					z.Jobs = (z.Jobs)[:zb0002]
 				} else {
-					if z.Jobs[za0001] == nil {
-						z.Jobs[za0001] = new(model.JobListStub)
-					}
-					bts, err = z.Jobs[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Jobs", za0001)
-						return
+					z.Jobs = make([]*model.JobListStub, zb0002)
+				}
+				for za0001 := range z.Jobs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Jobs[za0001] = nil
+					} else {
+						if z.Jobs[za0001] == nil {
+							z.Jobs[za0001] = new(model.JobListStub)
+						}
+						bts, err = z.Jobs[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Jobs", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -2698,15 +2791,19 @@ func (z *JobPlanResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint64(o, z.JobModifyIndex)
 	// string "CreatedEvals"
 	o = append(o, 0xac, 0x43, 0x72, 0x65, 0x61, 0x74, 0x65, 0x64, 0x45, 0x76, 0x61, 0x6c, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.CreatedEvals)))
-	for za0001 := range z.CreatedEvals {
-		if z.CreatedEvals[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.CreatedEvals[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "CreatedEvals", za0001)
-				return
+	if z.CreatedEvals == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.CreatedEvals)))
+		for za0001 := range z.CreatedEvals {
+			if z.CreatedEvals[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.CreatedEvals[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "CreatedEvals", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -2734,16 +2831,20 @@ func (z *JobPlanResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "FailedTGAllocs"
 	o = append(o, 0xae, 0x46, 0x61, 0x69, 0x6c, 0x65, 0x64, 0x54, 0x47, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.FailedTGAllocs)))
-	for za0002, za0003 := range z.FailedTGAllocs {
-		o = msgp.AppendString(o, za0002)
-		if za0003 == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = za0003.MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "FailedTGAllocs", za0002)
-				return
+	if z.FailedTGAllocs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.FailedTGAllocs)))
+		for za0002, za0003 := range z.FailedTGAllocs {
+			o = msgp.AppendString(o, za0002)
+			if za0003 == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = za0003.MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "FailedTGAllocs", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -2810,32 +2911,37 @@ func (z *JobPlanResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "CreatedEvals":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "CreatedEvals")
-				return
-			}
-			if cap(z.CreatedEvals) >= int(zb0003) {
-				z.CreatedEvals = (z.CreatedEvals)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.CreatedEvals = nil
 			} else {
-				z.CreatedEvals = make([]*model.Evaluation, zb0003)
-			}
-			for za0001 := range z.CreatedEvals {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.CreatedEvals[za0001] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "CreatedEvals")
+					return
+				}
+				if z.CreatedEvals != nil && cap(z.CreatedEvals) >= int(zb0003) {
+					z.CreatedEvals = (z.CreatedEvals)[:zb0003]
 				} else {
-					if z.CreatedEvals[za0001] == nil {
-						z.CreatedEvals[za0001] = new(model.Evaluation)
-					}
-					bts, err = z.CreatedEvals[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "CreatedEvals", za0001)
-						return
+					z.CreatedEvals = make([]*model.Evaluation, zb0003)
+				}
+				for za0001 := range z.CreatedEvals {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.CreatedEvals[za0001] = nil
+					} else {
+						if z.CreatedEvals[za0001] == nil {
+							z.CreatedEvals[za0001] = new(model.Evaluation)
+						}
+						bts, err = z.CreatedEvals[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "CreatedEvals", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -2874,43 +2980,48 @@ func (z *JobPlanResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				}
 			}
 		case "FailedTGAllocs":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "FailedTGAllocs")
-				return
-			}
-			if z.FailedTGAllocs == nil {
-				z.FailedTGAllocs = make(map[string]*model.AllocMetric, zb0004)
-			} else if len(z.FailedTGAllocs) > 0 {
-				clear(z.FailedTGAllocs)
-			}
-			for zb0004 > 0 {
-				var za0003 *model.AllocMetric
-				zb0004--
-				var za0002 string
-				za0002, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.FailedTGAllocs = nil
+			} else {
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "FailedTGAllocs")
 					return
 				}
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					za0003 = nil
-				} else {
-					if za0003 == nil {
-						za0003 = new(model.AllocMetric)
-					}
-					bts, err = za0003.UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "FailedTGAllocs", za0002)
-						return
-					}
+				if z.FailedTGAllocs == nil {
+					z.FailedTGAllocs = make(map[string]*model.AllocMetric, zb0004)
+				} else if len(z.FailedTGAllocs) > 0 {
+					clear(z.FailedTGAllocs)
 				}
-				z.FailedTGAllocs[za0002] = za0003
+				for zb0004 > 0 {
+					var za0003 *model.AllocMetric
+					zb0004--
+					var za0002 string
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "FailedTGAllocs")
+						return
+					}
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						za0003 = nil
+					} else {
+						if za0003 == nil {
+							za0003 = new(model.AllocMetric)
+						}
+						bts, err = za0003.UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "FailedTGAllocs", za0002)
+							return
+						}
+					}
+					z.FailedTGAllocs[za0002] = za0003
+				}
 			}
 		case "NextPeriodicLaunch":
 			z.NextPeriodicLaunch, bts, err = msgp.ReadTimeBytes(bts)
@@ -3580,10 +3691,14 @@ func (z *JobScaleRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.Error)
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0001, za0002 := range z.Meta {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0001, za0002 := range z.Meta {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	return
 }
@@ -3654,32 +3769,37 @@ func (z *JobScaleRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Meta":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0002)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0001)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0002)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0001)
+						return
+					}
+					z.Meta[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -4227,9 +4347,13 @@ func (z *JobValidateResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.DriverConfigValidated)
 	// string "ValidationErrors"
 	o = append(o, 0xb0, 0x56, 0x61, 0x6c, 0x69, 0x64, 0x61, 0x74, 0x69, 0x6f, 0x6e, 0x45, 0x72, 0x72, 0x6f, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.ValidationErrors)))
-	for za0001 := range z.ValidationErrors {
-		o = msgp.AppendString(o, z.ValidationErrors[za0001])
+	if z.ValidationErrors == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.ValidationErrors)))
+		for za0001 := range z.ValidationErrors {
+			o = msgp.AppendString(o, z.ValidationErrors[za0001])
+		}
 	}
 	// string "Error"
 	o = append(o, 0xa5, 0x45, 0x72, 0x72, 0x6f, 0x72)
@@ -4294,22 +4418,27 @@ func (z *JobValidateResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "ValidationErrors":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "ValidationErrors")
-				return
-			}
-			if cap(z.ValidationErrors) >= int(zb0003) {
-				z.ValidationErrors = (z.ValidationErrors)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.ValidationErrors = nil
 			} else {
-				z.ValidationErrors = make([]string, zb0003)
-			}
-			for za0001 := range z.ValidationErrors {
-				z.ValidationErrors[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "ValidationErrors", za0001)
+					err = msgp.WrapError(err, "ValidationErrors")
 					return
+				}
+				if z.ValidationErrors != nil && cap(z.ValidationErrors) >= int(zb0003) {
+					z.ValidationErrors = (z.ValidationErrors)[:zb0003]
+				} else {
+					z.ValidationErrors = make([]string, zb0003)
+				}
+				for za0001 := range z.ValidationErrors {
+					z.ValidationErrors[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "ValidationErrors", za0001)
+						return
+					}
 				}
 			}
 		case "Error":
@@ -4476,29 +4605,37 @@ func (z *JobVersionsResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Versions"
 	o = append(o, 0xa8, 0x56, 0x65, 0x72, 0x73, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Versions)))
-	for za0001 := range z.Versions {
-		if z.Versions[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Versions[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Versions", za0001)
-				return
+	if z.Versions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Versions)))
+		for za0001 := range z.Versions {
+			if z.Versions[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Versions[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Versions", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Diffs"
 	o = append(o, 0xa5, 0x44, 0x69, 0x66, 0x66, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Diffs)))
-	for za0002 := range z.Diffs {
-		if z.Diffs[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Diffs[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Diffs", za0002)
-				return
+	if z.Diffs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Diffs)))
+		for za0002 := range z.Diffs {
+			if z.Diffs[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Diffs[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Diffs", za0002)
+					return
+				}
 			}
 		}
 	}
@@ -4530,62 +4667,72 @@ func (z *JobVersionsResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Versions":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Versions")
-				return
-			}
-			if cap(z.Versions) >= int(zb0002) {
-				z.Versions = (z.Versions)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Versions = nil
 			} else {
-				z.Versions = make([]*model.Job, zb0002)
-			}
-			for za0001 := range z.Versions {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Versions[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Versions")
+					return
+				}
+				if z.Versions != nil && cap(z.Versions) >= int(zb0002) {
+					z.Versions = (z.Versions)[:zb0002]
 				} else {
-					if z.Versions[za0001] == nil {
-						z.Versions[za0001] = new(model.Job)
-					}
-					bts, err = z.Versions[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Versions", za0001)
-						return
+					z.Versions = make([]*model.Job, zb0002)
+				}
+				for za0001 := range z.Versions {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Versions[za0001] = nil
+					} else {
+						if z.Versions[za0001] == nil {
+							z.Versions[za0001] = new(model.Job)
+						}
+						bts, err = z.Versions[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Versions", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Diffs":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Diffs")
-				return
-			}
-			if cap(z.Diffs) >= int(zb0003) {
-				z.Diffs = (z.Diffs)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Diffs = nil
 			} else {
-				z.Diffs = make([]*model.JobDiff, zb0003)
-			}
-			for za0002 := range z.Diffs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Diffs[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Diffs")
+					return
+				}
+				if z.Diffs != nil && cap(z.Diffs) >= int(zb0003) {
+					z.Diffs = (z.Diffs)[:zb0003]
 				} else {
-					if z.Diffs[za0002] == nil {
-						z.Diffs[za0002] = new(model.JobDiff)
-					}
-					bts, err = z.Diffs[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Diffs", za0002)
-						return
+					z.Diffs = make([]*model.JobDiff, zb0003)
+				}
+				for za0002 := range z.Diffs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Diffs[za0002] = nil
+					} else {
+						if z.Diffs[za0002] == nil {
+							z.Diffs[za0002] = new(model.JobDiff)
+						}
+						bts, err = z.Diffs[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Diffs", za0002)
+							return
+						}
 					}
 				}
 			}
@@ -4637,10 +4784,14 @@ func (z *Member) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendUint16(o, z.Port)
 	// string "Tags"
 	o = append(o, 0xa4, 0x54, 0x61, 0x67, 0x73)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Tags)))
-	for za0001, za0002 := range z.Tags {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Tags == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Tags)))
+		for za0001, za0002 := range z.Tags {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	// string "Status"
 	o = append(o, 0xa6, 0x53, 0x74, 0x61, 0x74, 0x75, 0x73)
@@ -4703,32 +4854,37 @@ func (z *Member) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Tags":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Tags")
-				return
-			}
-			if z.Tags == nil {
-				z.Tags = make(map[string]string, zb0002)
-			} else if len(z.Tags) > 0 {
-				clear(z.Tags)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Tags = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Tags")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Tags", za0001)
-					return
+				if z.Tags == nil {
+					z.Tags = make(map[string]string, zb0002)
+				} else if len(z.Tags) > 0 {
+					clear(z.Tags)
 				}
-				z.Tags[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tags")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Tags", za0001)
+						return
+					}
+					z.Tags[za0001] = za0002
+				}
 			}
 		case "Status":
 			z.Status, bts, err = msgp.ReadStringBytes(bts)
@@ -4875,15 +5031,19 @@ func (z *NamespaceListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Namespaces"
 	o = append(o, 0xaa, 0x4e, 0x61, 0x6d, 0x65, 0x73, 0x70, 0x61, 0x63, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Namespaces)))
-	for za0001 := range z.Namespaces {
-		if z.Namespaces[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Namespaces[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Namespaces", za0001)
-				return
+	if z.Namespaces == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Namespaces)))
+		for za0001 := range z.Namespaces {
+			if z.Namespaces[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Namespaces[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Namespaces", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -4915,32 +5075,37 @@ func (z *NamespaceListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Namespaces":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Namespaces")
-				return
-			}
-			if cap(z.Namespaces) >= int(zb0002) {
-				z.Namespaces = (z.Namespaces)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Namespaces = nil
 			} else {
-				z.Namespaces = make([]*model.Namespace, zb0002)
-			}
-			for za0001 := range z.Namespaces {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Namespaces[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Namespaces")
+					return
+				}
+				if z.Namespaces != nil && cap(z.Namespaces) >= int(zb0002) {
+					z.Namespaces = (z.Namespaces)[:zb0002]
 				} else {
-					if z.Namespaces[za0001] == nil {
-						z.Namespaces[za0001] = new(model.Namespace)
-					}
-					bts, err = z.Namespaces[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Namespaces", za0001)
-						return
+					z.Namespaces = make([]*model.Namespace, zb0002)
+				}
+				for za0001 := range z.Namespaces {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Namespaces[za0001] = nil
+					} else {
+						if z.Namespaces[za0001] == nil {
+							z.Namespaces[za0001] = new(model.Namespace)
+						}
+						bts, err = z.Namespaces[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Namespaces", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -4982,15 +5147,19 @@ func (z *NodeAllocsResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Allocs"
 	o = append(o, 0xa6, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
-	for za0001 := range z.Allocs {
-		if z.Allocs[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Allocs[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs", za0001)
-				return
+	if z.Allocs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
+		for za0001 := range z.Allocs {
+			if z.Allocs[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Allocs[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -5022,32 +5191,37 @@ func (z *NodeAllocsResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Allocs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs")
-				return
-			}
-			if cap(z.Allocs) >= int(zb0002) {
-				z.Allocs = (z.Allocs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Allocs = nil
 			} else {
-				z.Allocs = make([]*model.Allocation, zb0002)
-			}
-			for za0001 := range z.Allocs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Allocs[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs")
+					return
+				}
+				if z.Allocs != nil && cap(z.Allocs) >= int(zb0002) {
+					z.Allocs = (z.Allocs)[:zb0002]
 				} else {
-					if z.Allocs[za0001] == nil {
-						z.Allocs[za0001] = new(model.Allocation)
-					}
-					bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Allocs", za0001)
-						return
+					z.Allocs = make([]*model.Allocation, zb0002)
+				}
+				for za0001 := range z.Allocs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Allocs[za0001] = nil
+					} else {
+						if z.Allocs[za0001] == nil {
+							z.Allocs[za0001] = new(model.Allocation)
+						}
+						bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Allocs", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -5110,10 +5284,14 @@ func (z *NodeDrainRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.MarkEligible)
 	// string "Meta"
 	o = append(o, 0xa4, 0x4d, 0x65, 0x74, 0x61)
-	o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
-	for za0001, za0002 := range z.Meta {
-		o = msgp.AppendString(o, za0001)
-		o = msgp.AppendString(o, za0002)
+	if z.Meta == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendMapHeader(o, uint32(len(z.Meta)))
+		for za0001, za0002 := range z.Meta {
+			o = msgp.AppendString(o, za0001)
+			o = msgp.AppendString(o, za0002)
+		}
 	}
 	return
 }
@@ -5172,32 +5350,37 @@ func (z *NodeDrainRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Meta":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Meta")
-				return
-			}
-			if z.Meta == nil {
-				z.Meta = make(map[string]string, zb0002)
-			} else if len(z.Meta) > 0 {
-				clear(z.Meta)
-			}
-			for zb0002 > 0 {
-				var za0002 string
-				zb0002--
-				var za0001 string
-				za0001, bts, err = msgp.ReadStringBytes(bts)
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Meta = nil
+			} else {
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadMapHeaderBytes(bts)
 				if err != nil {
 					err = msgp.WrapError(err, "Meta")
 					return
 				}
-				za0002, bts, err = msgp.ReadStringBytes(bts)
-				if err != nil {
-					err = msgp.WrapError(err, "Meta", za0001)
-					return
+				if z.Meta == nil {
+					z.Meta = make(map[string]string, zb0002)
+				} else if len(z.Meta) > 0 {
+					clear(z.Meta)
 				}
-				z.Meta[za0001] = za0002
+				for zb0002 > 0 {
+					var za0002 string
+					zb0002--
+					var za0001 string
+					za0001, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta")
+						return
+					}
+					za0002, bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Meta", za0001)
+						return
+					}
+					z.Meta[za0001] = za0002
+				}
 			}
 		default:
 			bts, err = msgp.Skip(bts)
@@ -5330,15 +5513,19 @@ func (z *NodeEventsRequest) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.SecretID)
 	// string "Events"
 	o = append(o, 0xa6, 0x45, 0x76, 0x65, 0x6e, 0x74, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
-	for za0001 := range z.Events {
-		if z.Events[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Events[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Events", za0001)
-				return
+	if z.Events == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Events)))
+		for za0001 := range z.Events {
+			if z.Events[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Events[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Events", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -5382,32 +5569,37 @@ func (z *NodeEventsRequest) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Events":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Events")
-				return
-			}
-			if cap(z.Events) >= int(zb0002) {
-				z.Events = (z.Events)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Events = nil
 			} else {
-				z.Events = make([]*model.NodeEvent, zb0002)
-			}
-			for za0001 := range z.Events {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Events[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Events")
+					return
+				}
+				if z.Events != nil && cap(z.Events) >= int(zb0002) {
+					z.Events = (z.Events)[:zb0002]
 				} else {
-					if z.Events[za0001] == nil {
-						z.Events[za0001] = new(model.NodeEvent)
-					}
-					bts, err = z.Events[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Events", za0001)
-						return
+					z.Events = make([]*model.NodeEvent, zb0002)
+				}
+				for za0001 := range z.Events {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Events[za0001] = nil
+					} else {
+						if z.Events[za0001] == nil {
+							z.Events[za0001] = new(model.NodeEvent)
+						}
+						bts, err = z.Events[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Events", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -5610,15 +5802,19 @@ func (z *NodeListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Nodes"
 	o = append(o, 0xa5, 0x4e, 0x6f, 0x64, 0x65, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Nodes)))
-	for za0001 := range z.Nodes {
-		if z.Nodes[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Nodes[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Nodes", za0001)
-				return
+	if z.Nodes == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Nodes)))
+		for za0001 := range z.Nodes {
+			if z.Nodes[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Nodes[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Nodes", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -5650,32 +5846,37 @@ func (z *NodeListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Nodes":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Nodes")
-				return
-			}
-			if cap(z.Nodes) >= int(zb0002) {
-				z.Nodes = (z.Nodes)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Nodes = nil
 			} else {
-				z.Nodes = make([]*model.NodeListStub, zb0002)
-			}
-			for za0001 := range z.Nodes {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Nodes[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Nodes")
+					return
+				}
+				if z.Nodes != nil && cap(z.Nodes) >= int(zb0002) {
+					z.Nodes = (z.Nodes)[:zb0002]
 				} else {
-					if z.Nodes[za0001] == nil {
-						z.Nodes[za0001] = new(model.NodeListStub)
-					}
-					bts, err = z.Nodes[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Nodes", za0001)
-						return
+					z.Nodes = make([]*model.NodeListStub, zb0002)
+				}
+				for za0001 := range z.Nodes {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Nodes[za0001] = nil
+					} else {
+						if z.Nodes[za0001] == nil {
+							z.Nodes[za0001] = new(model.NodeListStub)
+						}
+						bts, err = z.Nodes[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Nodes", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -5717,15 +5918,19 @@ func (z *NodePoolListResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Pools"
 	o = append(o, 0xa5, 0x50, 0x6f, 0x6f, 0x6c, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Pools)))
-	for za0001 := range z.Pools {
-		if z.Pools[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Pools[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Pools", za0001)
-				return
+	if z.Pools == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Pools)))
+		for za0001 := range z.Pools {
+			if z.Pools[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Pools[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Pools", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -5757,32 +5962,37 @@ func (z *NodePoolListResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Pools":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Pools")
-				return
-			}
-			if cap(z.Pools) >= int(zb0002) {
-				z.Pools = (z.Pools)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Pools = nil
 			} else {
-				z.Pools = make([]*model.NodePool, zb0002)
-			}
-			for za0001 := range z.Pools {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Pools[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Pools")
+					return
+				}
+				if z.Pools != nil && cap(z.Pools) >= int(zb0002) {
+					z.Pools = (z.Pools)[:zb0002]
 				} else {
-					if z.Pools[za0001] == nil {
-						z.Pools[za0001] = new(model.NodePool)
-					}
-					bts, err = z.Pools[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Pools", za0001)
-						return
+					z.Pools = make([]*model.NodePool, zb0002)
+				}
+				for za0001 := range z.Pools {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Pools[za0001] = nil
+					} else {
+						if z.Pools[za0001] == nil {
+							z.Pools[za0001] = new(model.NodePool)
+						}
+						bts, err = z.Pools[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Pools", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -6142,12 +6352,16 @@ func (z *NodeUpdateResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendDuration(o, z.HeartbeatTTL)
 	// string "EvalIDs"
 	o = append(o, 0xa7, 0x45, 0x76, 0x61, 0x6c, 0x49, 0x44, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.EvalIDs)))
-	for za0001 := range z.EvalIDs {
-		o, err = z.EvalIDs[za0001].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "EvalIDs", za0001)
-			return
+	if z.EvalIDs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.EvalIDs)))
+		for za0001 := range z.EvalIDs {
+			o, err = z.EvalIDs[za0001].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "EvalIDs", za0001)
+				return
+			}
 		}
 	}
 	// string "EvalCreateIndex"
@@ -6161,9 +6375,13 @@ func (z *NodeUpdateResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendString(o, z.LeaderRPCAddr)
 	// string "Servers"
 	o = append(o, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Servers)))
-	for za0002 := range z.Servers {
-		o = msgp.AppendString(o, z.Servers[za0002])
+	if z.Servers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Servers)))
+		for za0002 := range z.Servers {
+			o = msgp.AppendString(o, z.Servers[za0002])
+		}
 	}
 	return
 }
@@ -6222,22 +6440,27 @@ func (z *NodeUpdateResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "EvalIDs":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "EvalIDs")
-				return
-			}
-			if cap(z.EvalIDs) >= int(zb0003) {
-				z.EvalIDs = (z.EvalIDs)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.EvalIDs = nil
 			} else {
-				z.EvalIDs = make([]model.EvalID, zb0003)
-			}
-			for za0001 := range z.EvalIDs {
-				bts, err = z.EvalIDs[za0001].UnmarshalMsg(bts)
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "EvalIDs", za0001)
+					err = msgp.WrapError(err, "EvalIDs")
 					return
+				}
+				if z.EvalIDs != nil && cap(z.EvalIDs) >= int(zb0003) {
+					z.EvalIDs = (z.EvalIDs)[:zb0003]
+				} else {
+					z.EvalIDs = make([]model.EvalID, zb0003)
+				}
+				for za0001 := range z.EvalIDs {
+					bts, err = z.EvalIDs[za0001].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "EvalIDs", za0001)
+						return
+					}
 				}
 			}
 		case "EvalCreateIndex":
@@ -6259,22 +6482,27 @@ func (z *NodeUpdateResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Servers":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Servers")
-				return
-			}
-			if cap(z.Servers) >= int(zb0004) {
-				z.Servers = (z.Servers)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Servers = nil
 			} else {
-				z.Servers = make([]string, zb0004)
-			}
-			for za0002 := range z.Servers {
-				z.Servers[za0002], bts, err = msgp.ReadStringBytes(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Servers", za0002)
+					err = msgp.WrapError(err, "Servers")
 					return
+				}
+				if z.Servers != nil && cap(z.Servers) >= int(zb0004) {
+					z.Servers = (z.Servers)[:zb0004]
+				} else {
+					z.Servers = make([]string, zb0004)
+				}
+				for za0002 := range z.Servers {
+					z.Servers[za0002], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Servers", za0002)
+						return
+					}
 				}
 			}
 		default:
@@ -6392,40 +6620,52 @@ func (z *NodeWatchUpdate) MarshalMsg(b []byte) (o []byte, err error) {
 	o = msgp.AppendBool(o, z.Complete)
 	// string "Allocs"
 	o = append(o, 0xa6, 0x41, 0x6c, 0x6c, 0x6f, 0x63, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
-	for za0001 := range z.Allocs {
-		if z.Allocs[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Allocs[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs", za0001)
-				return
+	if z.Allocs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Allocs)))
+		for za0001 := range z.Allocs {
+			if z.Allocs[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Allocs[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs", za0001)
+					return
+				}
 			}
 		}
 	}
 	// string "Jobs"
 	o = append(o, 0xa4, 0x4a, 0x6f, 0x62, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Jobs)))
-	for za0002 := range z.Jobs {
-		if z.Jobs[za0002] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Jobs[za0002].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Jobs", za0002)
-				return
+	if z.Jobs == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Jobs)))
+		for za0002 := range z.Jobs {
+			if z.Jobs[za0002] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Jobs[za0002].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Jobs", za0002)
+					return
+				}
 			}
 		}
 	}
 	// string "Removed"
 	o = append(o, 0xa7, 0x52, 0x65, 0x6d, 0x6f, 0x76, 0x65, 0x64)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Removed)))
-	for za0003 := range z.Removed {
-		o, err = z.Removed[za0003].MarshalMsg(o)
-		if err != nil {
-			err = msgp.WrapError(err, "Removed", za0003)
-			return
+	if z.Removed == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Removed)))
+		for za0003 := range z.Removed {
+			o, err = z.Removed[za0003].MarshalMsg(o)
+			if err != nil {
+				err = msgp.WrapError(err, "Removed", za0003)
+				return
+			}
 		}
 	}
 	return
@@ -6462,82 +6702,97 @@ func (z *NodeWatchUpdate) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Allocs":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Allocs")
-				return
-			}
-			if cap(z.Allocs) >= int(zb0002) {
-				z.Allocs = (z.Allocs)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Allocs = nil
 			} else {
-				z.Allocs = make([]*model.Allocation, zb0002)
-			}
-			for za0001 := range z.Allocs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Allocs[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Allocs")
+					return
+				}
+				if z.Allocs != nil && cap(z.Allocs) >= int(zb0002) {
+					z.Allocs = (z.Allocs)[:zb0002]
 				} else {
-					if z.Allocs[za0001] == nil {
-						z.Allocs[za0001] = new(model.Allocation)
-					}
-					bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Allocs", za0001)
-						return
+					z.Allocs = make([]*model.Allocation, zb0002)
+				}
+				for za0001 := range z.Allocs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Allocs[za0001] = nil
+					} else {
+						if z.Allocs[za0001] == nil {
+							z.Allocs[za0001] = new(model.Allocation)
+						}
+						bts, err = z.Allocs[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Allocs", za0001)
+							return
+						}
 					}
 				}
 			}
 		case "Jobs":
-			var zb0003 uint32
-			zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Jobs")
-				return
-			}
-			if cap(z.Jobs) >= int(zb0003) {
-				z.Jobs = (z.Jobs)[:zb0003]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Jobs = nil
 			} else {
-				z.Jobs = make([]*model.Job, zb0003)
-			}
-			for za0002 := range z.Jobs {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Jobs[za0002] = nil
+				var zb0003 uint32
+				zb0003, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Jobs")
+					return
+				}
+				if z.Jobs != nil && cap(z.Jobs) >= int(zb0003) {
+					z.Jobs = (z.Jobs)[:zb0003]
 				} else {
-					if z.Jobs[za0002] == nil {
-						z.Jobs[za0002] = new(model.Job)
-					}
-					bts, err = z.Jobs[za0002].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Jobs", za0002)
-						return
+					z.Jobs = make([]*model.Job, zb0003)
+				}
+				for za0002 := range z.Jobs {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Jobs[za0002] = nil
+					} else {
+						if z.Jobs[za0002] == nil {
+							z.Jobs[za0002] = new(model.Job)
+						}
+						bts, err = z.Jobs[za0002].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Jobs", za0002)
+							return
+						}
 					}
 				}
 			}
 		case "Removed":
-			var zb0004 uint32
-			zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Removed")
-				return
-			}
-			if cap(z.Removed) >= int(zb0004) {
-				z.Removed = (z.Removed)[:zb0004]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Removed = nil
 			} else {
-				z.Removed = make([]model.AllocID, zb0004)
-			}
-			for za0003 := range z.Removed {
-				bts, err = z.Removed[za0003].UnmarshalMsg(bts)
+				var zb0004 uint32
+				zb0004, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Removed", za0003)
+					err = msgp.WrapError(err, "Removed")
 					return
+				}
+				if z.Removed != nil && cap(z.Removed) >= int(zb0004) {
+					z.Removed = (z.Removed)[:zb0004]
+				} else {
+					z.Removed = make([]model.AllocID, zb0004)
+				}
+				for za0003 := range z.Removed {
+					bts, err = z.Removed[za0003].UnmarshalMsg(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Removed", za0003)
+						return
+					}
 				}
 			}
 		default:
@@ -6916,15 +7171,19 @@ func (z *RaftConfigurationResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Servers"
 	o = append(o, 0xa7, 0x53, 0x65, 0x72, 0x76, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Servers)))
-	for za0001 := range z.Servers {
-		if z.Servers[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Servers[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Servers", za0001)
-				return
+	if z.Servers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Servers)))
+		for za0001 := range z.Servers {
+			if z.Servers[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Servers[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Servers", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -6956,32 +7215,37 @@ func (z *RaftConfigurationResponse) UnmarshalMsg(bts []byte) (o []byte, err erro
 				return
 			}
 		case "Servers":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Servers")
-				return
-			}
-			if cap(z.Servers) >= int(zb0002) {
-				z.Servers = (z.Servers)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Servers = nil
 			} else {
-				z.Servers = make([]*RaftServer, zb0002)
-			}
-			for za0001 := range z.Servers {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Servers[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Servers")
+					return
+				}
+				if z.Servers != nil && cap(z.Servers) >= int(zb0002) {
+					z.Servers = (z.Servers)[:zb0002]
 				} else {
-					if z.Servers[za0001] == nil {
-						z.Servers[za0001] = new(RaftServer)
-					}
-					bts, err = z.Servers[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Servers", za0001)
-						return
+					z.Servers = make([]*RaftServer, zb0002)
+				}
+				for za0001 := range z.Servers {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Servers[za0001] = nil
+					} else {
+						if z.Servers[za0001] == nil {
+							z.Servers[za0001] = new(RaftServer)
+						}
+						bts, err = z.Servers[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Servers", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -7534,15 +7798,19 @@ func (z *StatusMembersResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Members"
 	o = append(o, 0xa7, 0x4d, 0x65, 0x6d, 0x62, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Members)))
-	for za0001 := range z.Members {
-		if z.Members[za0001] == nil {
-			o = msgp.AppendNil(o)
-		} else {
-			o, err = z.Members[za0001].MarshalMsg(o)
-			if err != nil {
-				err = msgp.WrapError(err, "Members", za0001)
-				return
+	if z.Members == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Members)))
+		for za0001 := range z.Members {
+			if z.Members[za0001] == nil {
+				o = msgp.AppendNil(o)
+			} else {
+				o, err = z.Members[za0001].MarshalMsg(o)
+				if err != nil {
+					err = msgp.WrapError(err, "Members", za0001)
+					return
+				}
 			}
 		}
 	}
@@ -7574,32 +7842,37 @@ func (z *StatusMembersResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Members":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Members")
-				return
-			}
-			if cap(z.Members) >= int(zb0002) {
-				z.Members = (z.Members)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Members = nil
 			} else {
-				z.Members = make([]*Member, zb0002)
-			}
-			for za0001 := range z.Members {
-				if msgp.IsNil(bts) {
-					bts, err = msgp.ReadNilBytes(bts)
-					if err != nil {
-						return
-					}
-					z.Members[za0001] = nil
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
+				if err != nil {
+					err = msgp.WrapError(err, "Members")
+					return
+				}
+				if z.Members != nil && cap(z.Members) >= int(zb0002) {
+					z.Members = (z.Members)[:zb0002]
 				} else {
-					if z.Members[za0001] == nil {
-						z.Members[za0001] = new(Member)
-					}
-					bts, err = z.Members[za0001].UnmarshalMsg(bts)
-					if err != nil {
-						err = msgp.WrapError(err, "Members", za0001)
-						return
+					z.Members = make([]*Member, zb0002)
+				}
+				for za0001 := range z.Members {
+					if msgp.IsNil(bts) {
+						bts, err = msgp.ReadNilBytes(bts)
+						if err != nil {
+							return
+						}
+						z.Members[za0001] = nil
+					} else {
+						if z.Members[za0001] == nil {
+							z.Members[za0001] = new(Member)
+						}
+						bts, err = z.Members[za0001].UnmarshalMsg(bts)
+						if err != nil {
+							err = msgp.WrapError(err, "Members", za0001)
+							return
+						}
 					}
 				}
 			}
@@ -7641,9 +7914,13 @@ func (z *StatusPeersResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Peers"
 	o = append(o, 0xa5, 0x50, 0x65, 0x65, 0x72, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Peers)))
-	for za0001 := range z.Peers {
-		o = msgp.AppendString(o, z.Peers[za0001])
+	if z.Peers == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Peers)))
+		for za0001 := range z.Peers {
+			o = msgp.AppendString(o, z.Peers[za0001])
+		}
 	}
 	return
 }
@@ -7673,22 +7950,27 @@ func (z *StatusPeersResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Peers":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Peers")
-				return
-			}
-			if cap(z.Peers) >= int(zb0002) {
-				z.Peers = (z.Peers)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Peers = nil
 			} else {
-				z.Peers = make([]string, zb0002)
-			}
-			for za0001 := range z.Peers {
-				z.Peers[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Peers", za0001)
+					err = msgp.WrapError(err, "Peers")
 					return
+				}
+				if z.Peers != nil && cap(z.Peers) >= int(zb0002) {
+					z.Peers = (z.Peers)[:zb0002]
+				} else {
+					z.Peers = make([]string, zb0002)
+				}
+				for za0001 := range z.Peers {
+					z.Peers[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Peers", za0001)
+						return
+					}
 				}
 			}
 		default:
@@ -7808,9 +8090,13 @@ func (z *StatusRegionsResponse) MarshalMsg(b []byte) (o []byte, err error) {
 	}
 	// string "Regions"
 	o = append(o, 0xa7, 0x52, 0x65, 0x67, 0x69, 0x6f, 0x6e, 0x73)
-	o = msgp.AppendArrayHeader(o, uint32(len(z.Regions)))
-	for za0001 := range z.Regions {
-		o = msgp.AppendString(o, z.Regions[za0001])
+	if z.Regions == nil { // allownil: if nil
+		o = msgp.AppendNil(o)
+	} else {
+		o = msgp.AppendArrayHeader(o, uint32(len(z.Regions)))
+		for za0001 := range z.Regions {
+			o = msgp.AppendString(o, z.Regions[za0001])
+		}
 	}
 	return
 }
@@ -7840,22 +8126,27 @@ func (z *StatusRegionsResponse) UnmarshalMsg(bts []byte) (o []byte, err error) {
 				return
 			}
 		case "Regions":
-			var zb0002 uint32
-			zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
-			if err != nil {
-				err = msgp.WrapError(err, "Regions")
-				return
-			}
-			if cap(z.Regions) >= int(zb0002) {
-				z.Regions = (z.Regions)[:zb0002]
+			if msgp.IsNil(bts) {
+				bts = bts[1:]
+				z.Regions = nil
 			} else {
-				z.Regions = make([]string, zb0002)
-			}
-			for za0001 := range z.Regions {
-				z.Regions[za0001], bts, err = msgp.ReadStringBytes(bts)
+				var zb0002 uint32
+				zb0002, bts, err = msgp.ReadArrayHeaderBytes(bts)
 				if err != nil {
-					err = msgp.WrapError(err, "Regions", za0001)
+					err = msgp.WrapError(err, "Regions")
 					return
+				}
+				if z.Regions != nil && cap(z.Regions) >= int(zb0002) {
+					z.Regions = (z.Regions)[:zb0002]
+				} else {
+					z.Regions = make([]string, zb0002)
+				}
+				for za0001 := range z.Regions {
+					z.Regions[za0001], bts, err = msgp.ReadStringBytes(bts)
+					if err != nil {
+						err = msgp.WrapError(err, "Regions", za0001)
+						return
+					}
 				}
 			}
 		default:

@@ -35,7 +35,7 @@ type StatusLeaderResponse struct {
 // StatusPeersResponse lists the Raft peers' RPC addresses.
 type StatusPeersResponse struct {
 	QueryMeta
-	Peers []string
+	Peers []string `msg:",allownil"`
 }
 
 // StatusPingResponse says that the server is there.
@@ -49,7 +49,7 @@ type StatusPingResponse struct {
 // StatusRegionsResponse lists the regions that are known, sorted.
 type StatusRegionsResponse struct {
 	QueryMeta
-	Regions []string
+	Regions []string `msg:",allownil"`
 }
 
 // Member is a server as gossip knows it.
@@ -57,8 +57,8 @@ type Member struct {
 	Name        string
 	Addr        string // IP
 	Port        uint16
-	Tags        map[string]string
-	Status      string // alive, leaving, left, failed
+	Tags        map[string]string `msg:",allownil"`
+	Status      string            // alive, leaving, left, failed
 	ProtocolMin uint8
 	ProtocolMax uint8
 	ProtocolCur uint8
@@ -70,7 +70,7 @@ type Member struct {
 // StatusMembersResponse lists the servers of all known regions.
 type StatusMembersResponse struct {
 	QueryMeta
-	Members []*Member
+	Members []*Member `msg:",allownil"`
 }
 
 // SystemRequest starts housekeeping.
@@ -91,7 +91,7 @@ type RaftServer struct {
 // RaftConfigurationResponse lists the Raft group.
 type RaftConfigurationResponse struct {
 	QueryMeta
-	Servers []*RaftServer
+	Servers []*RaftServer `msg:",allownil"`
 }
 
 // RaftRemovePeerRequest removes or promotes a peer by ID or address.
@@ -129,11 +129,11 @@ type NamedQuery struct {
 // NamespaceListResponse lists namespaces.
 type NamespaceListResponse struct {
 	QueryMeta
-	Namespaces []*model.Namespace
+	Namespaces []*model.Namespace `msg:",allownil"`
 }
 
 // NodePoolListResponse lists node pools.
 type NodePoolListResponse struct {
 	QueryMeta
-	Pools []*model.NodePool
+	Pools []*model.NodePool `msg:",allownil"`
 }

@@ -1,0 +1,210 @@
+package jobspec
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
+
+// An inertRow names something that the agent stores and shows but does not act
+// on yet.
+type inertRow struct {
+	// path ends the path of names in the job file: "vault" is any vault block,
+	// "group.network.dns" only the dns block of a group's network.
+	path string
+	// values, if given, limits the row to these values of an attribute. The
+	// empty text stands for an attribute that is not set.
+	values []string
+	// note says what that means, when it is not plain.
+	note string
+}
+
+// inert lists what is stored but not acted on in this release. Delete a row
+// when the feature arrives.
+var inert = []inertRow{
+	{path: "job.type", values: []string{"system", "sysbatch"}, note: "only service and batch jobs are placed"},
+	{path: "job.all_at_once"},
+	{path: "job.multiregion"},
+	{path: "job.parameterized"},
+	{path: "job.periodic"},
+	{path: "affinity"},
+	{path: "spread"},
+	{path: "migrate"},
+	{path: "disconnect"},
+	{path: "group.scaling"},
+	{path: "task.scaling"},
+	{path: "stop_after_client_disconnect"},
+	{path: "max_client_disconnect"},
+	{path: "prevent_reschedule_on_lost"},
+	{path: "group.max_run_duration"},
+	{path: "ephemeral_disk.sticky"},
+	{path: "ephemeral_disk.migrate"},
+	{path: "group.volume"},
+	{path: "task.volume_mount"},
+	{path: "group.consul"},
+	{path: "task.consul"},
+	{path: "network.mode", values: []string{"bridge", "none"}, note: "tasks share the network of the node"},
+	{path: "network.hostname"},
+	{path: "network.dns"},
+	{path: "network.cni"},
+	{path: "port.host_network"},
+	{path: "task.vault"},
+	{path: "task.secret"},
+	{path: "task.artifact"},
+	{path: "task.template"},
+	{path: "task.identity"},
+	{path: "task.action"},
+	{path: "task.schedule"},
+	{path: "task.csi_plugin"},
+	{path: "task.dispatch_payload"},
+	{path: "resources.device"},
+	{path: "resources.numa"},
+	{path: "resources.cores"},
+	{path: "resources.network"},
+	{path: "resources.secrets"},
+	{path: "restart.render_templates"},
+	{path: "service.connect"},
+	{path: "service.identity"},
+}
+
+// A Warning is something a job says that is stored but not acted on.
+type Warning struct {
+	Path    string // such as group["cache"].task["redis"].vault
+	Message string
+}
+
+// String is the warning in one line.
+func (w Warning) String() string { return w.Path + ": " + w.Message }
+
+// Inert lists what a job says that is stored but not acted on yet.
+func Inert(doc *Document) []Warning {
+	w := &inertWalk{}
+	w.object(jobSpec, doc.job, "", "job")
+	return w.found
+}
+
+// InertJSON does so for a job in the JSON of the HTTP API.
+func InertJSON(job []byte) ([]Warning, error) {
+	d := &decoder{report: newReport(), src: job}
+	out := d.apiJob("job", job)
+	if d.failed() {
+		return nil, d.sorted()
+	}
+	return Inert(&Document{job: out}), nil
+}
+
+type inertWalk struct{ found []Warning }
+
+// object walks one object; shown is its path for the reader, names the path
+// that the table is matched against.
+func (w *inertWalk) object(s *spec, out map[string]any, shown, names string) {
+	for i := range s.attrs {
+		a := &s.attrs[i]
+		v := out[a.key]
+		if a.name == "" || a.key == "" {
+			continue
+		}
+		row := inertFor(names + "." + a.name)
+		if row == nil {
+			continue
+		}
+		if row.values != nil {
+			text, _ := v.(string)
+			if _, other := v.(string); v != nil && !other || !contains(row.values, text) {
+				continue
+			}
+			w.add(join(shown, a.name), fmt.Sprintf("%q", text), row)
+			continue
+		}
+		if v != nil && !same(v, a.unset()) && !same(v, a.kind.zero()) {
+			w.add(join(shown, a.name), "", row)
+		}
+	}
+	for i := range s.blocks {
+		b := &s.blocks[i]
+		if b.key == "" {
+			continue
+		}
+		name := b.name
+		if name == "" {
+			name = unnamed[b.key]
+		}
+		w.block(b, out[b.key], join(shown, name), names+"."+name)
+	}
+}
+
+// unnamed are the names in job files of what the table only knows by its key.
+var unnamed = map[string]string{"DynamicPorts": "port", "Identity": "identity", "Identities": "identity"}
+
+func (w *inertWalk) block(b *block, v any, shown, names string) {
+	row := inertFor(names)
+	inside := func(x any, shown string) {
+		if row != nil {
+			w.add(shown, "", row)
+		} else if m, ok := x.(map[string]any); ok && b.spec.open == closed {
+			w.object(b.spec, m, shown, names)
+		}
+	}
+	switch v := v.(type) {
+	case []any:
+		for i, x := range v {
+			index := fmt.Sprintf("%s[%d]", shown, i)
+			if m, ok := x.(map[string]any); ok && b.spec.labelKey != "" {
+				index = fmt.Sprintf("%s[%q]", shown, m[b.spec.labelKey])
+			}
+			inside(x, index)
+		}
+	case map[string]any:
+		if b.form != formTable {
+			inside(v, shown)
+			return
+		}
+		for _, k := range sortedKeys(v) {
+			inside(v[k], fmt.Sprintf("%s[%q]", shown, k))
+		}
+	}
+}
+
+func (w *inertWalk) add(path, value string, row *inertRow) {
+	message := "stored but not acted on yet"
+	if value != "" {
+		message = value + " is " + message
+	}
+	if row.note != "" {
+		message += ": " + row.note
+	}
+	w.found = append(w.found, Warning{Path: path, Message: message})
+}
+
+// inertFor is the row of the table for a path of names.
+func inertFor(names string) *inertRow {
+	for i := range inert {
+		if names == inert[i].path || strings.HasSuffix(names, "."+inert[i].path) {
+			return &inert[i]
+		}
+	}
+	return nil
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}
+
+func contains(list []string, s string) bool {
+	for _, x := range list {
+		if x == s {
+			return true
+		}
+	}
+	return false
+}
+
+// same compares values of the document.
+func same(a, b any) bool {
+	x, _ := json.Marshal(a)
+	y, _ := json.Marshal(b)
+	return string(x) == string(y)
+}

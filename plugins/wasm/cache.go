@@ -1,0 +1,106 @@
+package wasm
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/seraiproject/serai/plugins/wasm/engine"
+	"github.com/seraiproject/serai/plugins/wasm/runner"
+)
+
+// cache keeps the machine code of modules on disk, one folder per version of the engine and content of a module. Several
+// processes may use it at once: an entry appears whole or not at all.
+type cache struct {
+	dir string
+
+	mu      sync.Mutex
+	modules map[string]*sync.Mutex // by folder: a module is compiled once, not by each task that waits for it
+}
+
+// entry is the machine code of one module.
+type entry struct {
+	dir string
+	// compiled is how long compiling took; zero if the code was there.
+	compiled time.Duration
+	// moduleSize and codeSize are in bytes.
+	moduleSize, codeSize int64
+}
+
+// prepare makes sure that a module's machine code is in the cache and that the module can be run.
+func (c *cache) prepare(ctx context.Context, spec *runner.Spec) (entry, error) {
+	e, err := c.locate(spec.Module)
+	if err != nil {
+		return e, err
+	}
+	lock := c.lock(e.dir)
+	lock.Lock()
+	defer lock.Unlock()
+	if e.codeSize = codeSize(e.dir); e.codeSize > 0 {
+		return e, nil
+	}
+	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+		return e, fmt.Errorf("create compile cache: %w", err)
+	}
+	start := time.Now()
+	err = runner.Compile(ctx, runner.CompileRequest{
+		Module: spec.Module, CacheDir: e.dir, MemoryLimit: spec.MemoryLimit, Entrypoint: spec.Entrypoint, Workers: compileWorkers(),
+	})
+	if err != nil {
+		_ = os.Remove(e.dir) // only if nothing was compiled
+		return e, err
+	}
+	e.compiled, e.codeSize = time.Since(start), codeSize(e.dir)
+	return e, nil
+}
+
+// locate finds the folder of a module by its content.
+func (c *cache) locate(module runner.Path) (entry, error) {
+	f, err := module.Open()
+	if err != nil {
+		return entry{}, fmt.Errorf("module: %w", explain(module, err))
+	}
+	defer f.Close()
+	hash := sha256.New()
+	size, err := io.Copy(hash, f)
+	if err != nil {
+		return entry{}, fmt.Errorf("read module %s: %w", module, err)
+	}
+	dir := filepath.Join(c.dir, "wazero-"+engine.Version(), hex.EncodeToString(hash.Sum(nil)))
+	return entry{dir: dir, moduleSize: size}, nil
+}
+
+// lock returns the lock of a folder.
+func (c *cache) lock(dir string) *sync.Mutex {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	lock := c.modules[dir]
+	if lock == nil {
+		lock = new(sync.Mutex)
+		c.modules[dir] = lock
+	}
+	return lock
+}
+
+// codeSize adds up the finished entries of a folder; 0 if there is none. The engine writes an entry under another name
+// first.
+func codeSize(dir string) int64 {
+	files, err := filepath.Glob(filepath.Join(dir, "*", "*"))
+	if err != nil {
+		return 0
+	}
+	var total int64
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && !strings.HasSuffix(file, ".tmp") {
+			total += info.Size()
+		}
+	}
+	return total
+}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"reflect"
 	"time"
 )
 
@@ -59,7 +60,50 @@ func (j *Job) UnmarshalJSON(b []byte) error {
 		}
 		j.TaskGroups[i] = g
 	}
+	dropNulls(reflect.ValueOf(j).Elem())
 	return nil
+}
+
+// dropNulls removes null elements from every list of blocks, and null blocks
+// from maps, so that nothing after the door meets one.
+func dropNulls(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			dropNulls(v.Elem())
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			dropNulls(v.Field(i))
+		}
+	case reflect.Slice:
+		kind := v.Type().Elem().Kind()
+		if kind != reflect.Pointer && kind != reflect.Struct {
+			return
+		}
+		kept := 0
+		for i := range v.Len() {
+			e := v.Index(i)
+			if kind == reflect.Pointer && e.IsNil() {
+				continue
+			}
+			dropNulls(e)
+			v.Index(kept).Set(e)
+			kept++
+		}
+		v.SetLen(kept)
+	case reflect.Map:
+		if v.Type().Elem().Kind() != reflect.Pointer {
+			return
+		}
+		for it := v.MapRange(); it.Next(); {
+			if it.Value().IsNil() {
+				v.SetMapIndex(it.Key(), reflect.Value{})
+			} else {
+				dropNulls(it.Value())
+			}
+		}
+	}
 }
 
 // inherited is what a job gives to its groups.

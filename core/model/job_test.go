@@ -233,6 +233,7 @@ func TestRescheduleDelays(t *testing.T) {
 
 func FuzzJobUnmarshal(f *testing.F) {
 	f.Add(demo)
+	f.Add(`{"Constraints":[null],"TaskGroups":[{"Services":[null],"Volumes":{"a":null},"Networks":[{"DynamicPorts":[{}]}],"Tasks":[{"Templates":[null]}]}]}`)
 	f.Add(`{"TaskGroups":[null,{"Tasks":[null]}],"Update":null}`)
 	f.Fuzz(func(t *testing.T, doc string) {
 		j := &Job{}

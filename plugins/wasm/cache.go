@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +26,8 @@ type cache struct {
 	modules map[string]*sync.Mutex // by folder: a module is compiled once, not by each task that waits for it
 }
 
-// entry is the machine code of one module.
+// entry is the folder of one module: a copy of it, so that nothing that happens to the original matters to running
+// tasks, and its machine code.
 type entry struct {
 	dir string
 	// compiled is how long compiling took; zero if the code was there.
@@ -34,7 +36,13 @@ type entry struct {
 	moduleSize, codeSize int64
 }
 
-// prepare makes sure that a module's machine code is in the cache and that the module can be run.
+// copyName is the name of a module's copy in its folder.
+const copyName = "module.wasm"
+
+// module is the module's copy.
+func (e *entry) module() runner.Path { return runner.Path{Base: e.dir, Rel: copyName} }
+
+// prepare makes sure that a module and its machine code are in the cache and that the module can be run.
 func (c *cache) prepare(ctx context.Context, spec *runner.Spec) (entry, error) {
 	e, err := c.locate(spec.Module)
 	if err != nil {
@@ -43,22 +51,22 @@ func (c *cache) prepare(ctx context.Context, spec *runner.Spec) (entry, error) {
 	lock := c.lock(e.dir)
 	lock.Lock()
 	defer lock.Unlock()
-	if e.codeSize = codeSize(e.dir); e.codeSize > 0 {
+	if e.codeSize = codeSize(e.dir); e.codeSize > 0 && exists(e.module()) {
 		return e, nil
 	}
-	if err := os.MkdirAll(e.dir, 0o755); err != nil {
-		return e, fmt.Errorf("create compile cache: %w", err)
+	if err := e.copy(spec.Module); err != nil {
+		return e, fmt.Errorf("keep a copy of module %s: %w", spec.Module, err)
 	}
 	start := time.Now()
 	err = runner.Compile(ctx, runner.CompileRequest{
-		Module: spec.Module, CacheDir: e.dir, MemoryLimit: spec.MemoryLimit, Entrypoint: spec.Entrypoint, Workers: compileWorkers(),
+		Module: e.module(), Name: spec.Name, CacheDir: e.dir, MemoryLimit: spec.MemoryLimit, Entrypoint: spec.Entrypoint,
+		Workers: compileWorkers(),
 	})
-	if err != nil {
-		_ = os.Remove(e.dir) // only if nothing was compiled
-		return e, err
-	}
 	e.compiled, e.codeSize = time.Since(start), codeSize(e.dir)
-	return e, nil
+	if err != nil && e.codeSize == 0 {
+		err = errors.Join(err, os.RemoveAll(e.dir))
+	}
+	return e, err
 }
 
 // locate finds the folder of a module by its content.
@@ -75,6 +83,35 @@ func (c *cache) locate(module runner.Path) (entry, error) {
 	}
 	dir := filepath.Join(c.dir, "wazero-"+engine.Version(), hex.EncodeToString(hash.Sum(nil)))
 	return entry{dir: dir, moduleSize: size}, nil
+}
+
+// copy copies the module into its folder.
+func (e *entry) copy(module runner.Path) error {
+	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+		return err
+	}
+	from, err := module.Open()
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.CreateTemp(e.dir, copyName+".*.tmp")
+	if err != nil {
+		return err
+	}
+	hash := sha256.New()
+	_, err = io.Copy(io.MultiWriter(to, hash), from)
+	if err == nil && hex.EncodeToString(hash.Sum(nil)) != filepath.Base(e.dir) {
+		err = errors.New("it was changed meanwhile: try again")
+	}
+	err = errors.Join(err, to.Chmod(0o644), to.Close())
+	if err == nil {
+		err = os.Rename(to.Name(), filepath.Join(e.dir, copyName))
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(to.Name()))
+	}
+	return nil
 }
 
 // lock returns the lock of a folder.

@@ -86,7 +86,7 @@ func (d *Driver) Start(ctx context.Context, config *driver.TaskConfig, taskConfi
 	if err != nil {
 		return nil, fmt.Errorf("start wasm task: %w", err)
 	}
-	spec.CacheDir = code.dir
+	spec.Module, spec.CacheDir = code.module(), code.dir
 	if code.compiled > 0 {
 		env.Emit(driver.Event{Task: config, Message: fmt.Sprintf("Compiled module %s in %s", spec.Name, code.compiled.Round(time.Millisecond))})
 	}

@@ -17,11 +17,11 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/seraiproject/serai/plugins/wasm"
+	"github.com/seraiproject/serai/plugins/wasm/runner"
 	"github.com/seraiproject/serai/pluginsdk/driver"
 	"github.com/seraiproject/serai/pluginsdk/proto/driverpb"
 	"github.com/seraiproject/serai/pluginsdk/schema"
-	"github.com/seraiproject/serai/plugins/wasm"
-	"github.com/seraiproject/serai/plugins/wasm/runner"
 )
 
 // modules is the folder of the modules that TestMain builds.

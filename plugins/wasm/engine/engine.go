@@ -49,7 +49,8 @@ type Module interface {
 
 // Options configure a runtime.
 type Options struct {
-	// CacheDir is where machine code is kept, shared by any number of processes. Empty: none is kept.
+	// CacheDir is where machine code is kept, shared by any number of processes, as files and in memory. It must hold
+	// that of one module only. Empty: none is kept.
 	CacheDir string
 
 	// MemoryLimit is the most linear memory, in bytes, that a module may have; it is rounded down to whole pages.
@@ -129,6 +130,9 @@ type Description struct {
 
 	// MinMemory is the linear memory in bytes that the module starts with.
 	MinMemory uint64
+
+	// CodeShared says that the machine code is mapped from the cache directory and shared with other processes.
+	CodeShared bool
 }
 
 // RefusedError says that a module cannot be run, and what to do about it.

@@ -12,7 +12,7 @@ import (
 // module is the Go module of the engine.
 const module = "github.com/tetratelabs/wazero"
 
-// Version is the engine's version, such as "1.12.0", as recorded in the binary; "unknown" if it is not.
+// Version is the engine's version, such as "1.12.0", as recorded in the binary; "0.0.0" if it is not, as in tests.
 var Version = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dependency := range info.Deps {
@@ -21,7 +21,7 @@ var Version = sync.OnceValue(func() string {
 			}
 		}
 	}
-	return "unknown"
+	return "0.0.0"
 })
 
 // Supported says why modules cannot be compiled for this machine, or nil if they can.

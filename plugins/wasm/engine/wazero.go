@@ -30,11 +30,12 @@ func Features() []string {
 
 // wazeroRuntime implements Runtime.
 type wazeroRuntime struct {
-	runtime wazero.Runtime
-	cache   wazero.CompilationCache // nil: none
-	wasi    wazero.CompiledModule
-	limit   uint64
-	workers int
+	runtime  wazero.Runtime
+	cache    wazero.CompilationCache // nil: none
+	wasi     wazero.CompiledModule
+	cacheDir string
+	limit    uint64
+	workers  int
 }
 
 // New returns a runtime that compiles to machine code.
@@ -48,7 +49,7 @@ func New(ctx context.Context, options Options) (Runtime, error) {
 		return nil, fmt.Errorf("start WebAssembly engine: a memory limit of %d bytes is less than one page of %d", options.MemoryLimit, PageSize)
 	}
 	config := wazero.NewRuntimeConfigCompiler().WithCoreFeatures(features).WithMemoryLimitPages(uint32(limit))
-	r := &wazeroRuntime{limit: limit * PageSize, workers: max(options.Workers, 1)}
+	r := &wazeroRuntime{cacheDir: options.CacheDir, limit: limit * PageSize, workers: max(options.Workers, 1)}
 	if options.CacheDir != "" {
 		cache, err := wazero.NewCompilationCacheWithDir(options.CacheDir)
 		if err != nil {
@@ -80,6 +81,7 @@ func (r *wazeroRuntime) Compile(ctx context.Context, binary []byte) (Module, err
 	if err := inspectHeader(binary); err != nil {
 		return nil, err
 	}
+	before, regionsErr := codeRegions()
 	compiled, err := r.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, r.workers), binary)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -87,7 +89,11 @@ func (r *wazeroRuntime) Compile(ctx context.Context, binary []byte) (Module, err
 		}
 		return nil, r.refuse(err)
 	}
-	return &wazeroModule{runtime: r, compiled: compiled}, nil
+	m := &wazeroModule{runtime: r, compiled: compiled}
+	if r.cacheDir != "" {
+		m.shared = regionsErr == nil && shareCode(r.cacheDir, before) == nil
+	}
+	return m, nil
 }
 
 // refuse turns the engine's complaint about a module into advice.
@@ -107,11 +113,12 @@ func (r *wazeroRuntime) refuse(err error) error {
 type wazeroModule struct {
 	runtime  *wazeroRuntime
 	compiled wazero.CompiledModule
+	shared   bool // its machine code is mapped from the cache
 }
 
 // Describe implements Module.
 func (m *wazeroModule) Describe() Description {
-	var d Description
+	d := Description{CodeShared: m.shared}
 	for name := range m.compiled.ExportedFunctions() {
 		d.Exports = append(d.Exports, name)
 	}

@@ -16,6 +16,7 @@ import (
 // CompileRequest asks for a module to be checked and its machine code to be put into a cache.
 type CompileRequest struct {
 	Module      Path   `json:"module"`
+	Name        string `json:"name"` // for messages
 	CacheDir    string `json:"cache_dir"`
 	MemoryLimit uint64 `json:"memory_limit"`
 	Entrypoint  string `json:"entrypoint"`
@@ -98,7 +99,7 @@ func compileModule(request CompileRequest) error {
 		err = module.Check(request.Entrypoint)
 	}
 	if err != nil {
-		return fmt.Errorf("module %s: %w", request.Module, err)
+		return fmt.Errorf("module %s: %w", request.Name, err)
 	}
 	return nil
 }

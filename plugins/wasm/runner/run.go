@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/signal"
 	"runtime"
@@ -219,16 +218,21 @@ func guestEnv(env []string, listeners []*engine.Listener) []string {
 		fmt.Sprintf("LISTEN_FDS=%d", len(listeners)), "LISTEN_FDNAMES="+strings.Join(names, ":"))
 }
 
-// load reads the module and fetches its machine code.
+// load maps the module and fetches its machine code. The module stays mapped: the engine refers to it as long as the
+// guest runs, and all tasks of the module share the pages.
 func load(spec *Spec) (engine.Module, error) {
 	f, err := spec.Module.Open()
 	if err != nil {
 		return nil, fmt.Errorf("open module: %w", err)
 	}
 	defer f.Close()
-	binary, err := io.ReadAll(f)
+	info, err := f.Stat()
 	if err != nil {
-		return nil, fmt.Errorf("read module %s: %w", spec.Module, err)
+		return nil, fmt.Errorf("open module: %w", err)
+	}
+	binary, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_PRIVATE)
+	if err != nil {
+		return nil, fmt.Errorf("map module %s: %w", spec.Module, err)
 	}
 	ctx := context.Background()
 	runtime, err := engine.New(ctx, engine.Options{CacheDir: spec.CacheDir, MemoryLimit: spec.MemoryLimit})
@@ -240,7 +244,7 @@ func load(spec *Spec) (engine.Module, error) {
 		err = module.Check(spec.Entrypoint)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("module %s: %w", spec.Module, err)
+		return nil, fmt.Errorf("module %s: %w", spec.Name, err)
 	}
 	return module, nil
 }

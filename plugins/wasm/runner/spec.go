@@ -37,9 +37,9 @@ const TrapExitCode = 128 + 6
 type Spec struct {
 	// Name is the module's name in stack traces and the guest's first argument.
 	Name string `json:"name"`
-	// Module is the file to run.
+	// Module is the file to run. Nobody may change it while the guest runs: it is mapped, not read.
 	Module Path `json:"module"`
-	// CacheDir is where machine code is looked up and kept.
+	// CacheDir is where the module's machine code is looked up and kept.
 	CacheDir string `json:"cache_dir,omitempty"`
 	// MemoryLimit is the most linear memory in bytes.
 	MemoryLimit uint64 `json:"memory_limit,omitempty"`

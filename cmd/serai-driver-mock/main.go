@@ -1,0 +1,9 @@
+// Serai-driver-mock is the mock driver as a plugin. It is built for tests only.
+package main
+
+import (
+	"github.com/seraiproject/serai/pluginsdk/driver"
+	"github.com/seraiproject/serai/plugins/mock"
+)
+
+func main() { driver.Serve(mock.Info, mock.New()) }

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"syscall"
 	"time"
 
@@ -134,9 +135,9 @@ func (r *rootFS) Utimens(name string, atim, mtim int64) experimentalsys.Errno {
 	return r.change(func() error { return r.root.Chtimes(clean(name), fileTime(atim), fileTime(mtim)) })
 }
 
-// clean turns the engine's path ("" or "." or "a/b/") into one that os.Root takes.
+// clean turns the engine's path into one that os.Root takes. Below an open directory the engine puts a slash in front.
 func clean(name string) string {
-	if name == "" {
+	if name = strings.TrimLeft(name, "/"); name == "" {
 		return "."
 	}
 	return name

@@ -218,7 +218,7 @@ func (m *wazeroModule) Run(ctx context.Context, config Config) (uint32, error) {
 	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(allocateMemory))
 	instance, err := r.InstantiateModule(ctx, m.compiled, moduleConfig(config, g.clock))
 	if err != nil {
-		return exitCode(err, "instantiate module")
+		return exitCode(err, config.Name, "instantiate module")
 	}
 	defer instance.Close(ctx)
 	if err := g.open(instance); err != nil {
@@ -231,12 +231,12 @@ func (m *wazeroModule) Run(ctx context.Context, config Config) (uint32, error) {
 	}
 	if initialize := instance.ExportedFunction(initializeExport); initialize != nil && entrypoint != DefaultEntrypoint {
 		if _, err := initialize.Call(ctx); err != nil {
-			return exitCode(err, "call "+initializeExport)
+			return exitCode(err, config.Name, "call "+initializeExport)
 		}
 	}
 	results, err := instance.ExportedFunction(entrypoint).Call(ctx)
 	if err != nil {
-		return exitCode(err, "call "+entrypoint)
+		return exitCode(err, config.Name, "call "+entrypoint)
 	}
 	if len(results) == 1 {
 		return uint32(results[0]), nil
@@ -286,12 +286,12 @@ func randomSource(config Random) io.Reader {
 }
 
 // exitCode translates how a call into the guest ended.
-func exitCode(err error, operation string) (uint32, error) {
+func exitCode(err error, name, operation string) (uint32, error) {
 	var exit *sys.ExitError
 	if errors.As(err, &exit) {
 		return exit.ExitCode(), nil
 	}
-	if trap := parseTrap(err); trap != nil {
+	if trap := parseTrap(err, name); trap != nil {
 		return 0, trap
 	}
 	return 0, fmt.Errorf("%s: %w", operation, err)

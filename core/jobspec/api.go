@@ -33,6 +33,13 @@ func isAPIJob(src []byte) bool {
 	if !looksLikeJSON(src) {
 		return false
 	}
+	// The first key often tells, even if what follows is broken.
+	dec := json.NewDecoder(bytes.NewReader(src))
+	for range 2 {
+		if tok, err := dec.Token(); err == nil && tok == "Job" {
+			return true
+		}
+	}
 	var top map[string]json.RawMessage
 	if json.Unmarshal(src, &top) != nil {
 		return false

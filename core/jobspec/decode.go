@@ -1,7 +1,10 @@
 package jobspec
 
 import (
+	"slices"
 	"sort"
+	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -273,7 +276,7 @@ func (d *decoder) content(body hcl.Body, s *spec, sc *scope) ([]*hcl.Attribute, 
 		return d.jsonContent(body, s, sc)
 	}
 	var attrs []*hcl.Attribute
-	for _, a := range native.Attributes {
+	for _, a := range inSource(native.Attributes) {
 		if row := s.block(a.Name); row != nil && row.attrToo {
 			attrs = append(attrs, a.AsHCLAttribute())
 			continue
@@ -284,7 +287,6 @@ func (d *decoder) content(body hcl.Body, s *spec, sc *scope) ([]*hcl.Attribute, 
 		}
 		attrs = append(attrs, a.AsHCLAttribute())
 	}
-	inOrder(attrs)
 	var items []item
 	for _, b := range native.Blocks {
 		if b.Type == "dynamic" && s != rootSpec {
@@ -306,6 +308,16 @@ func inOrder(attrs []*hcl.Attribute) {
 	})
 }
 
+// inSource lists attributes in the order of the file.
+func inSource(attrs hclsyntax.Attributes) []*hclsyntax.Attribute {
+	list := make([]*hclsyntax.Attribute, 0, len(attrs))
+	for _, a := range attrs {
+		list = append(list, a)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].NameRange.Start.Byte < list[j].NameRange.Start.Byte })
+	return list
+}
+
 func newItem(b *hcl.Block, sc *scope) item {
 	return item{name: b.Type, labels: b.Labels, labelRanges: b.LabelRanges, rng: b.TypeRange, body: b.Body, scope: sc}
 }
@@ -318,11 +330,54 @@ func (d *decoder) unknown(rng hcl.Range, name string, s *spec, isBlock bool) {
 	case !isBlock && s.block(name) != nil:
 		d.errorf(rng, "%s is a block of %s, not an attribute: write %s { … } without \"=\"", name, s.name, name)
 	case isBlock:
-		d.errorf(rng, "unknown block %q in %s%s", name, s.name, suggest(name, s.names()))
+		d.errorf(rng, "unknown block %q in %s%s", name, s.name, advise(name, s, true))
 	default:
-		d.errorf(rng, "unknown attribute %q in %s%s", name, s.name, suggest(name, s.names()))
+		d.errorf(rng, "unknown attribute %q in %s%s", name, s.name, advise(name, s, false))
 	}
 }
+
+// advise says where a misplaced name belongs, or what it may be meant to be.
+func advise(name string, s *spec, isBlock bool) string {
+	if hint := suggest(name, s.names()); hint != "" {
+		return hint
+	}
+	if places := homes()[home{name, isBlock}]; len(places) > 0 && len(places) <= 3 && s != rootSpec {
+		return "; it belongs in " + strings.Join(places, " or ")
+	}
+	return ""
+}
+
+type home struct {
+	name    string
+	isBlock bool
+}
+
+// homes lists the blocks in which each name of the table may be written.
+var homes = sync.OnceValue(func() map[home][]string {
+	all := map[home][]string{}
+	visited := map[*spec]bool{}
+	add := func(h home, in string) {
+		if h.name != "" && !slices.Contains(all[h], in) {
+			all[h] = append(all[h], in)
+		}
+	}
+	var visit func(s *spec)
+	visit = func(s *spec) {
+		if visited[s] {
+			return
+		}
+		visited[s] = true
+		for i := range s.attrs {
+			add(home{s.attrs[i].name, false}, s.name)
+		}
+		for i := range s.blocks {
+			add(home{s.blocks[i].name, true}, s.name)
+			visit(s.blocks[i].spec)
+		}
+	}
+	visit(jobSpec)
+	return all
+})
 
 // jsonContent is content for the JSON form of HCL.
 func (d *decoder) jsonContent(body hcl.Body, s *spec, sc *scope) ([]*hcl.Attribute, []item) {
@@ -392,7 +447,7 @@ func (d *decoder) checked(rng hcl.Range, e hcl.Expression, ctx *hcl.EvalContext)
 		return cty.DynamicVal, false
 	}
 	if tooLarge(v) {
-		d.errorf(rng, "the number is too large")
+		d.errorf(rng, "the number is too large or infinite")
 		return cty.DynamicVal, false
 	}
 	return v, true

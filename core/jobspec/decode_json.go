@@ -52,7 +52,7 @@ func (d *decoder) evalJSON(e hcl.Expression, sc *scope) (cty.Value, bool) {
 		return cty.ObjectVal(vals), ok
 	}
 	if tooLarge(raw) {
-		d.errorf(e.StartRange(), "the number is too large")
+		d.errorf(e.StartRange(), "the number is too large or infinite")
 		return cty.DynamicVal, false
 	}
 	return raw, true

@@ -107,6 +107,7 @@ func finishTaskScaling(d *decoder, n *node) {
 	switch n.label {
 	case "cpu", "mem":
 		n.out["Type"] = "vertical_" + n.label
+	case "": // reported already
 	default:
 		d.errorf(n.rng, "the scaling of a task is named \"cpu\" or \"mem\", not %s", quoted(n.label))
 	}

@@ -69,7 +69,7 @@ var inert = []inertRow{
 
 // A Warning is something a job says that is stored but not acted on.
 type Warning struct {
-	Path    string // such as group["cache"].task["redis"].vault
+	Path    string // such as group "cache" / task "redis" / vault
 	Message string
 }
 
@@ -148,11 +148,16 @@ func (w *inertWalk) block(b *block, v any, shown, names string) {
 	switch v := v.(type) {
 	case []any:
 		for i, x := range v {
-			index := fmt.Sprintf("%s[%d]", shown, i)
-			if m, ok := x.(map[string]any); ok && b.spec.labelKey != "" {
-				index = fmt.Sprintf("%s[%q]", shown, m[b.spec.labelKey])
+			which := fmt.Sprint(i + 1)
+			if m, ok := x.(map[string]any); ok {
+				for _, key := range []string{b.spec.labelKey, "Name"} {
+					if name, _ := m[key].(string); name != "" {
+						which = fmt.Sprintf("%q", name)
+						break
+					}
+				}
 			}
-			inside(x, index)
+			inside(x, shown+" "+which)
 		}
 	case map[string]any:
 		if b.form != formTable {
@@ -160,7 +165,7 @@ func (w *inertWalk) block(b *block, v any, shown, names string) {
 			return
 		}
 		for _, k := range sortedKeys(v) {
-			inside(v[k], fmt.Sprintf("%s[%q]", shown, k))
+			inside(v[k], fmt.Sprintf("%s %q", shown, k))
 		}
 	}
 }
@@ -190,7 +195,7 @@ func join(path, name string) string {
 	if path == "" {
 		return name
 	}
-	return path + "." + name
+	return path + " / " + name
 }
 
 func contains(list []string, s string) bool {

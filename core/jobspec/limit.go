@@ -15,7 +15,7 @@ const (
 	maxNesting    = 200     // brackets, templates and JSON values inside one another
 	maxOperators  = 200     // ! or - in a row
 	maxConditions = 10_000  // conditional operators in a file
-	maxExpanded   = 100_000 // blocks made by dynamic blocks
+	maxExpanded   = 10_000  // blocks made by dynamic blocks
 	maxExponent   = 4096    // binary exponent of a number
 )
 
@@ -115,7 +115,7 @@ func (r *report) literals(n hclsyntax.Node) bool {
 	ok := true
 	_ = hclsyntax.VisitAll(n, func(n hclsyntax.Node) hcl.Diagnostics {
 		if l, is := n.(*hclsyntax.LiteralValueExpr); is && tooLarge(l.Val) {
-			r.errorf(l.SrcRange, "the number is too large")
+			r.errorf(l.SrcRange, "the number is too large or infinite")
 			ok = false
 		}
 		return nil

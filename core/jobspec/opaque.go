@@ -17,7 +17,7 @@ func (d *decoder) mapBody(body hcl.Body, row *block, sc *scope) map[string]any {
 	attrs, diags := body.JustAttributes()
 	d.hcl(diags)
 	out := make(map[string]any, len(attrs))
-	for _, a := range attrs {
+	for _, a := range sortedAttrs(attrs) {
 		v, ok := d.eval(a.Expr, sc)
 		if !ok {
 			continue
@@ -52,7 +52,7 @@ func (d *decoder) opaqueBody(body hcl.Body, sc *scope) map[string]any {
 		return d.opaqueJSON(body, sc)
 	}
 	out := map[string]any{}
-	for _, a := range native.Attributes {
+	for _, a := range inSource(native.Attributes) {
 		v, ok := d.eval(a.Expr, sc)
 		if !ok || v.IsNull() {
 			continue
@@ -88,7 +88,7 @@ func (d *decoder) opaqueJSON(body hcl.Body, sc *scope) map[string]any {
 	attrs, diags := body.JustAttributes()
 	d.hcl(diags)
 	out := make(map[string]any, len(attrs))
-	for _, a := range attrs {
+	for _, a := range sortedAttrs(attrs) {
 		v, ok := d.eval(a.Expr, sc)
 		if !ok || v.IsNull() {
 			continue

@@ -90,7 +90,7 @@ func text(v cty.Value) (string, error) {
 	case cty.Number:
 		f := v.AsBigFloat()
 		if hugeNumber(f) {
-			return "", errors.New("the number is too large")
+			return "", errors.New("the number is too large or infinite")
 		}
 		if f.IsInt() {
 			return f.Text('f', 0), nil
@@ -212,7 +212,7 @@ func plain(v cty.Value) (any, error) {
 	case t == cty.Number:
 		f := v.AsBigFloat()
 		if hugeNumber(f) {
-			return nil, errors.New("the number is too large")
+			return nil, errors.New("the number is too large or infinite")
 		}
 		if f.IsInt() {
 			return json.Number(f.Text('f', 0)), nil

@@ -160,7 +160,7 @@ func (d *decoder) variable(it item) *variable {
 			continue
 		}
 		condition := c.Attributes["condition"].Expr
-		mentioned := false
+		mentioned, foreign := false, false
 		for _, t := range condition.Variables() {
 			if t.RootName() == "var" && len(t) > 1 {
 				if m, ok := t[1].(hcl.TraverseAttr); ok && m.Name == v.name {
@@ -169,7 +169,10 @@ func (d *decoder) variable(it item) *variable {
 				}
 			}
 			d.errorf(t.SourceRange(), "the condition of variable %q may only refer to var.%s", v.name, v.name)
-			mentioned = true
+			foreign = true
+		}
+		if foreign {
+			continue
 		}
 		if !mentioned {
 			d.errorf(condition.Range(), "the condition of variable %q must refer to var.%s", v.name, v.name)

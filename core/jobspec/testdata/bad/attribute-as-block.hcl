@@ -1,0 +1,8 @@
+job "j" {
+  datacenters {
+    a = 1
+  }
+  group "g" {
+    count {}
+  }
+}

@@ -1,0 +1,5 @@
+dynamic "job" {
+  for_each = ["a"]
+  labels   = [job.value]
+  content {}
+}

@@ -1,0 +1,6 @@
+job "a" "b" {
+  update "x" {}
+  group "g" "h" "i" {
+    network "n" {}
+  }
+}

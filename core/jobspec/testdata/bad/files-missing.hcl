@@ -1,0 +1,6 @@
+job "j" {
+  meta {
+    a = can(file("none")) ? "found" : "x"
+    b = fileset(".", "[")
+  }
+}

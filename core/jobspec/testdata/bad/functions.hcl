@@ -1,0 +1,26 @@
+job "j" {
+  meta {
+    a = nope(1)
+    b = uper("x")
+    c = upper()
+    d = upper("a", "b")
+    e = max("x")
+    f = lookup({ a = 1 }, "b")
+    g = length("text")
+    h = parseint("zz", 10)
+    i = base64decode("%%%")
+    j = cidrhost("x", 1)
+    k = cidrhost("10.0.0.0/30", 9)
+    l = cidrsubnet("10.0.0.0/30", 4, 0)
+    m = cidrsubnets("10.0.0.0/30", 1, 1, 1)
+    n = cidrnetmask("fd00::/8")
+    o = uuidv5("zzz", "x")
+    p = bcrypt("x", 31)
+    q = rsadecrypt("AA==", "x")
+    r = jsondecode("{")
+    s = index(["a"], 5)
+    t = tostring(1)
+    u = convert(1, nope)
+    v = regex_replace("a", "(", "b")
+  }
+}

@@ -1,0 +1,3 @@
+job "j" {
+  datacenters = ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb", "cccccccccccccccccccccccccccccccccccccccccccc", var.missing, "dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd"]
+}

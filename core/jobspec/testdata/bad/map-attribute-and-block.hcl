@@ -1,0 +1,6 @@
+job "j" {
+  meta = { a = "b" }
+  meta {
+    c = "d"
+  }
+}

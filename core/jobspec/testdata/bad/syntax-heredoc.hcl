@@ -1,0 +1,6 @@
+job "j" {
+  meta {
+    a = <<EOT
+never closed
+  }
+}

@@ -1,0 +1,1 @@
+job "j" { priority = 1, name = "x" }

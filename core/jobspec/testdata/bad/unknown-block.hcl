@@ -1,0 +1,10 @@
+job "j" {
+  grup "g" {}
+  group "g" {
+    tsk "t" {}
+    task "t" {
+      resource {}
+      zzz {}
+    }
+  }
+}

@@ -1,0 +1,3 @@
+jbo "a" {}
+provider = "x"
+job "b" {}

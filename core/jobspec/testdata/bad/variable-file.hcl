@@ -1,0 +1,7 @@
+variable "a" {
+  default = "x"
+}
+variable "n" {
+  default = 1
+}
+job "j" {}

@@ -1,0 +1,2 @@
+regions = 1
+other   = 2

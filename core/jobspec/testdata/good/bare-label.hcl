@@ -1,0 +1,7 @@
+job web {
+  group front {
+    task server {
+      driver = "exec"
+    }
+  }
+}

@@ -1,0 +1,8 @@
+# one
+// two
+/* three
+   four */
+job "j" { # five
+  // six
+  priority = 3 /* seven */
+}

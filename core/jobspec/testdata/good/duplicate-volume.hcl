@@ -1,0 +1,10 @@
+job "j" {
+  group "g" {
+    volume "v" {
+      source = "first"
+    }
+    volume "v" {
+      source = "second"
+    }
+  }
+}

@@ -1,0 +1,5 @@
+job "j" {
+  meta {
+    fails = can(rsadecrypt("AAAA", "not a key"))
+  }
+}

@@ -1,0 +1,6 @@
+job "j" {
+  type = "batch"
+  periodic {
+    cron = "@hourly"
+  }
+}

@@ -1,0 +1,6 @@
+variable "a" {
+  default = "x"
+}
+job "j" {
+  name = var.a
+}

@@ -1,0 +1,2 @@
+dcs  = ["from-file"]
+name = "from first file"

@@ -60,6 +60,11 @@ func start(spec *Spec) (_ *Process, err error) {
 		return nil, fmt.Errorf("open state directory: %w", err)
 	}
 	f.add(dir)
+	// The lock passes to the supervisor with the descriptor and shows Sweep
+	// that it is still at work.
+	if err := unix.Flock(int(dir.Fd()), unix.LOCK_EX); err != nil {
+		return nil, fmt.Errorf("lock state directory: %w", err)
+	}
 	name := SupervisorName
 	if l := spec.Launch; l != nil {
 		name = l.Name

@@ -101,10 +101,33 @@ func (r *Record) clear(ctx context.Context) error {
 		return p.Destroy(ctx)
 	}
 	var errs []error
+	if err := r.awaitUnlock(ctx); err != nil {
+		return err
+	}
 	if r.BootID == BootID() && r.Cgroup != nil {
 		errs = append(errs, r.Cgroup.Kill(killPatience), r.Cgroup.Remove())
 	}
 	return errors.Join(append(errs, removeState(r.StateDir))...)
+}
+
+// awaitUnlock waits for a start that lost its plugin to notice that and give
+// up: whatever it is still making could not be removed for good before.
+func (r *Record) awaitUnlock(ctx context.Context) error {
+	dir, err := os.Open(r.StateDir)
+	if err != nil {
+		return nil // gone meanwhile
+	}
+	defer dir.Close()
+	for deadline := time.Now().Add(killPatience); ; {
+		err := unix.Flock(int(dir.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, unix.EWOULDBLOCK) || time.Now().After(deadline) || ctx.Err() != nil {
+			return fmt.Errorf("clear unfinished start of task %s: its supervisor does not give up: %w", r.ID, err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
 }
 
 func alive(boot string, pid int, startTime uint64) bool {

@@ -63,6 +63,7 @@ func CheckPlan(v *View, p *model.Plan) map[model.NodeID]string {
 // Check reports why a node cannot take allocations (new ones, or new versions
 // of what it has) once those stopped and preempted are gone. Empty: it can.
 func (v *View) Check(id model.NodeID, stops, preempted, places []*model.Allocation) string {
+	places = slices.DeleteFunc(slices.Clone(places), (*model.Allocation).Terminal) // bookkeeping
 	if len(places) == 0 {
 		return ""
 	}
@@ -89,9 +90,7 @@ func (v *View) Check(id model.NodeID, stops, preempted, places []*model.Allocati
 		if old != nil {
 			n.Remove(a.ID)
 		}
-		if !a.Terminal() {
-			n.Add(a)
-		}
+		n.Add(a)
 	}
 	if !grows {
 		return "" // what was there before stays, even on a node that shrank

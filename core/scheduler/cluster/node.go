@@ -16,7 +16,7 @@ type Node struct {
 
 	// What live allocations use. CPU is in MHz.
 	UsedCPU, UsedMemoryMB, UsedMemoryMaxMB, UsedDiskMB int64
-	usedCores                                          []uint16 // sorted
+	usedCores                                          []uint16  // sorted
 	ports                                              []portKey // sorted
 
 	// Allocs are the live allocations, in no particular order.

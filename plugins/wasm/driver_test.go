@@ -69,7 +69,7 @@ type node struct {
 // sharedCache is the compile cache of all tests: what they test is rarely how long compiling takes.
 var sharedCache = sync.OnceValue(func() string { return filepath.Join(modules, "cache") })
 
-func newNode(t *testing.T, change func(*wasm.Config)) *node {
+func newNode(t testing.TB, change func(*wasm.Config)) *node {
 	t.Helper()
 	n := &node{driver: &wasm.Driver{}, dir: t.TempDir()}
 	if err := schema.Defaults(&n.config); err != nil {
@@ -85,7 +85,7 @@ func newNode(t *testing.T, change func(*wasm.Config)) *node {
 	return n
 }
 
-func (n *node) configure(t *testing.T, d *wasm.Driver) {
+func (n *node) configure(t testing.TB, d *wasm.Driver) {
 	t.Helper()
 	env := &driver.Env{Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Node: &driver.Node{}, Emit: n.emit, Refingerprint: func() {}}
 	if err := d.Configure(t.Context(), env, &n.config); err != nil {
@@ -126,7 +126,7 @@ var jobs struct {
 }
 
 // job prepares directories, FIFOs and resources for a task that runs a module.
-func (n *node) job(t *testing.T, module string, change func(*wasm.TaskConfig)) *job {
+func (n *node) job(t testing.TB, module string, change func(*wasm.TaskConfig)) *job {
 	t.Helper()
 	jobs.Lock()
 	jobs.count++
@@ -164,7 +164,7 @@ func (n *node) job(t *testing.T, module string, change func(*wasm.TaskConfig)) *
 }
 
 // port gives the task a port with a label, free at the moment.
-func (j *job) port(t *testing.T, label string) string {
+func (j *job) port(t testing.TB, label string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -178,7 +178,7 @@ func (j *job) port(t *testing.T, label string) string {
 }
 
 // start starts the task and has it destroyed at the end of the test.
-func (j *job) start(t *testing.T) *wasm.Task {
+func (j *job) start(t testing.TB) *wasm.Task {
 	t.Helper()
 	task, err := j.n.driver.Start(t.Context(), j.task, &j.config)
 	if err != nil {
@@ -242,7 +242,7 @@ type collector struct {
 	text strings.Builder
 }
 
-func collect(t *testing.T, path string) *collector {
+func collect(t testing.TB, path string) *collector {
 	t.Helper()
 	if err := unix.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
@@ -310,7 +310,7 @@ func eventually(t *testing.T, check func() error) {
 }
 
 // get returns the body of a page.
-func get(t *testing.T, url string) string {
+func get(t testing.TB, url string) string {
 	t.Helper()
 	client := &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get(url)

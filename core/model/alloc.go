@@ -44,7 +44,7 @@ type Allocation struct {
 
 	DesiredStatus      string
 	DesiredDescription string            `json:",omitempty" msg:",omitempty"`
-	DesiredTransition  DesiredTransition `json:",omitzero" msg:",omitempty"`
+	DesiredTransition  DesiredTransition `json:",omitempty,omitzero" msg:",omitempty"`
 	ClientStatus       string
 	ClientDescription  string `json:",omitempty" msg:",omitempty"`
 
@@ -89,6 +89,13 @@ type DesiredTransition struct {
 	NoShutdownDelay         *bool
 	MigrateDisablePlacement *bool
 }
+
+// IsZero reports whether nothing is asked for; encoders then leave the whole
+// object out.
+func (d DesiredTransition) IsZero() bool { return d == DesiredTransition{} }
+
+// IsCodecEmpty is IsZero, under the name that the API's encoder looks for.
+func (d DesiredTransition) IsCodecEmpty() bool { return d.IsZero() }
 
 // ShouldMigrate reports whether the allocation is to leave its node.
 func (d DesiredTransition) ShouldMigrate() bool { return d.Migrate != nil && *d.Migrate }

@@ -398,7 +398,7 @@ var _ = Allocation(struct {
 	JobVersion            uint64 `json:"-"`
 	DesiredStatus         string
 	DesiredDescription    string            `json:",omitempty" msg:",omitempty"`
-	DesiredTransition     DesiredTransition `json:",omitzero" msg:",omitempty"`
+	DesiredTransition     DesiredTransition `json:",omitempty,omitzero" msg:",omitempty"`
 	ClientStatus          string
 	ClientDescription     string `json:",omitempty" msg:",omitempty"`
 	AllocatedResources    *AllocatedResources
@@ -1385,7 +1385,7 @@ var _ = Evaluation(struct {
 	Status               string
 	StatusDescription    string                  `json:",omitempty" msg:",omitempty"`
 	Wait                 time.Duration           `json:",omitempty" msg:",omitempty"`
-	WaitUntil            time.Time               `json:",omitzero" msg:",omitempty"`
+	WaitUntil            time.Time               `json:",omitempty,omitzero" msg:",omitempty"`
 	NextEval             EvalID                  `json:",omitempty" msg:",omitempty"`
 	PreviousEval         EvalID                  `json:",omitempty" msg:",omitempty"`
 	BlockedEval          EvalID                  `json:",omitempty" msg:",omitempty"`

@@ -48,7 +48,7 @@ type Evaluation struct {
 	StatusDescription string       `json:",omitempty" msg:",omitempty"`
 
 	Wait      time.Duration `json:",omitempty" msg:",omitempty"`
-	WaitUntil time.Time     `json:",omitzero" msg:",omitempty"`
+	WaitUntil time.Time     `json:",omitempty,omitzero" msg:",omitempty"`
 
 	NextEval     EvalID                `json:",omitempty" msg:",omitempty"`
 	PreviousEval EvalID                `json:",omitempty" msg:",omitempty"`

@@ -2,8 +2,8 @@
 package main
 
 import (
-	"github.com/seraiproject/serai/pluginsdk/driver"
 	"github.com/seraiproject/serai/plugins/mock"
+	"github.com/seraiproject/serai/pluginsdk/driver"
 )
 
 func main() { driver.Serve(mock.Info, mock.New()) }

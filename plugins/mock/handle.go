@@ -84,7 +84,10 @@ func (t *Task) run(ctx context.Context, age time.Duration) {
 		}
 		// A task that ends by itself has printed all that it had to print at once.
 		if t.config.StdoutRepeat == 0 && t.config.StderrRepeat == 0 {
-			t.workers.Wait()
+			select {
+			case <-t.printed():
+			case <-ctx.Done():
+			}
 		}
 	case <-ctx.Done():
 		if s := (stopped{}); errors.As(context.Cause(ctx), &s) {
@@ -97,6 +100,16 @@ func (t *Task) run(ctx context.Context, age time.Duration) {
 	t.stderr.Close()
 	t.workers.Wait()
 	close(t.done)
+}
+
+// printed is closed when there is nothing more to print.
+func (t *Task) printed() <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		t.workers.Wait()
+	}()
+	return done
 }
 
 // print writes text once and repeat times more, leaving out what is older than age.

@@ -82,7 +82,8 @@ type ExecCommand struct {
 	// Resize carries the terminal's sizes, the first one soon after the start. It is closed when no more will
 	// come, and nil without TTY.
 	Resize <-chan TerminalSize
-	// Stdin ends when the user's input ends. It is never nil.
+	// Stdin ends when the user's input ends, which may be long after the command: Exec must return without
+	// waiting for it. It is never nil.
 	Stdin io.Reader
 	// Stdout and Stderr are never nil, and may be written at the same time. A write error means that nobody
 	// reads any more.

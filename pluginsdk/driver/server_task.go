@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -33,7 +34,7 @@ func (s *server[C, T, H]) StartTask(ctx context.Context, req *driverpb.StartTask
 		return nil, wireStartError(err)
 	}
 	started := time.Now()
-	live, err := s.d.Start(ctx, task, config)
+	live, err := s.d.Start(ctx, withRealLogs(task), config)
 	if err != nil {
 		s.table.Release(id)
 		return nil, wireStartError(err)
@@ -54,6 +55,26 @@ func (s *server[C, T, H]) StartTask(ctx context.Context, req *driverpb.StartTask
 	}
 	s.add(task, live, started, handle)
 	return &driverpb.StartTaskResponse{Handle: handle, NetworkOverride: network}, nil
+}
+
+// withRealLogs clears the paths of FIFOs that do not exist: a host that collects no logs names them all the same.
+func withRealLogs(task *TaskConfig) *TaskConfig {
+	missing := func(path string) bool {
+		_, err := os.Lstat(path)
+		return path != "" && errors.Is(err, os.ErrNotExist)
+	}
+	noOut, noErr := missing(task.GetStdoutPath()), missing(task.GetStderrPath())
+	if !noOut && !noErr {
+		return task
+	}
+	task = proto.CloneOf(task)
+	if noOut {
+		task.StdoutPath = ""
+	}
+	if noErr {
+		task.StderrPath = ""
+	}
+	return task
 }
 
 // discard ends a task that was started in vain.
@@ -129,7 +150,7 @@ func (s *server[C, T, H]) recoverTask(ctx context.Context, task *TaskConfig, han
 			task.MsgpackDriverConfig = record.Config
 		}
 	}
-	live, err := s.d.Recover(ctx, task, config, SavedState(record.State))
+	live, err := s.d.Recover(ctx, withRealLogs(task), config, SavedState(record.State))
 	if err != nil {
 		return err
 	}

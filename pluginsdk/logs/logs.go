@@ -6,7 +6,6 @@
 package logs
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"syscall"
@@ -30,23 +29,14 @@ func Open(path string) (*os.File, error) {
 	return f, nil
 }
 
-// OpenTask opens both outputs of a task. A host that collects no logs names FIFOs that do not exist: the output
-// then goes to the null device. The caller closes both files.
+// OpenTask opens both outputs of a task. The caller closes both files.
 func OpenTask(t *driverpb.TaskConfig) (stdout, stderr *os.File, err error) {
-	if stdout, err = openOrNull(t.GetStdoutPath()); err != nil {
+	if stdout, err = Open(t.GetStdoutPath()); err != nil {
 		return nil, nil, err
 	}
-	if stderr, err = openOrNull(t.GetStderrPath()); err != nil {
+	if stderr, err = Open(t.GetStderrPath()); err != nil {
 		stdout.Close()
 		return nil, nil, err
 	}
 	return stdout, stderr, nil
-}
-
-func openOrNull(path string) (*os.File, error) {
-	f, err := Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return Open("")
-	}
-	return f, err
 }

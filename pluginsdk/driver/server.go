@@ -31,7 +31,7 @@ type server[C, T any, H Task] struct {
 	configSchema, taskSchema *hclspecpb.Spec
 	table                    tasks.Table[H]
 	events                   fanout
-	again                    pulse
+	again                    wire.Pulse
 
 	configuring sync.Mutex
 	env         Env
@@ -55,7 +55,7 @@ func newServer[C, T any, H Task](life context.Context, info Info, d Driver[C, T,
 	if s.taskSchema, err = schema.Spec[T](); err != nil {
 		return nil, err
 	}
-	s.env = Env{Log: s.log, Emit: s.emit, Refingerprint: s.again.send}
+	s.env = Env{Log: s.log, Emit: s.emit, Refingerprint: s.again.Send}
 	return s, nil
 }
 
@@ -143,7 +143,7 @@ func (s *server[C, T, H]) Fingerprint(_ *driverpb.FingerprintRequest, stream dri
 	defer tick.Stop()
 	var sent *driverpb.FingerprintResponse
 	for {
-		again := s.again.wait()
+		again := s.again.Wait()
 		if now := s.fingerprint(ctx); ctx.Err() == nil && !proto.Equal(now, sent) {
 			if err := stream.Send(now); err != nil {
 				return err
@@ -196,29 +196,4 @@ func (s *server[C, T, H]) DestroyNetwork(ctx context.Context, req *driverpb.Dest
 		return nil, err
 	}
 	return &driverpb.DestroyNetworkResponse{}, nil
-}
-
-// pulse wakes everyone who waits.
-type pulse struct {
-	mu sync.Mutex
-	ch chan struct{}
-}
-
-// wait gives the channel that the next send closes.
-func (p *pulse) wait() <-chan struct{} {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ch == nil {
-		p.ch = make(chan struct{})
-	}
-	return p.ch
-}
-
-func (p *pulse) send() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.ch != nil {
-		close(p.ch)
-		p.ch = nil
-	}
 }

@@ -299,3 +299,30 @@ func parseMeta(h http.Header) *Meta {
 	m.LastContact = time.Duration(ms) * time.Millisecond
 	return m
 }
+
+// Open makes a request of any kind and returns the answer's body, whatever its
+// status. path may carry parameters; headers are "Name: value". The caller
+// closes the body.
+func (c *Client) Open(ctx context.Context, method, path, filter string, headers []string, body io.Reader) (io.ReadCloser, error) {
+	path, params, _ := strings.Cut(path, "?")
+	given, err := url.ParseQuery(params)
+	if err != nil {
+		return nil, fmt.Errorf("parameters of the path: %w", err)
+	}
+	req, err := c.request(ctx, method, path, &Query{Filter: filter, Params: given}, body)
+	if err != nil {
+		return nil, err
+	}
+	for _, h := range headers {
+		name, value, ok := strings.Cut(h, ":")
+		if !ok {
+			return nil, fmt.Errorf("header %q is not of the form 'Name: value'", h)
+		}
+		req.Header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	return resp.Body, nil
+}

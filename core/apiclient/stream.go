@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/seraiproject/serai/core/model"
@@ -26,10 +27,11 @@ type FileInfo struct {
 }
 
 // NodeClient calls the node that runs an allocation: straight if its address
-// can be reached, by way of the client's agent if not.
+// can be reached, by way of the client's agent if not. It is safe for concurrent
+// use.
 type NodeClient struct {
 	through *Client
-	direct  *Client // nil: there is no way around the agent
+	direct  atomic.Pointer[Client] // nil: there is no way around the agent
 }
 
 // ErrNodeDown says that a node's agent does not answer the servers.
@@ -60,31 +62,32 @@ func (c *Client) OnNode(ctx context.Context, id model.NodeID) (*NodeClient, erro
 			config.TLS.ServerName = "client." + region + ".nomad"
 		}
 	}
-	if n.direct, err = newClient(config, time.Second); err != nil {
-		n.direct = nil // an odd address is no reason to fail: the agent knows the way
+	// An odd address is no reason to fail: the agent knows the way.
+	if direct, err := newClient(config, time.Second); err == nil {
+		n.direct.Store(direct)
 	}
 	return n, nil
 }
 
 // Close drops idle connections to the node.
 func (n *NodeClient) Close() {
-	if n.direct != nil {
-		n.direct.Close()
+	if direct := n.direct.Load(); direct != nil {
+		direct.Close()
 	}
 }
 
 // each tries the direct way, then the agent. Only network trouble leads to the
 // second try: an answer, even a bad one, is final.
 func (n *NodeClient) each(ctx context.Context, call func(*Client) error) error {
-	if n.direct != nil {
-		err := call(n.direct)
+	if direct := n.direct.Load(); direct != nil {
+		err := call(direct)
 		var netErr net.Error
 		var opErr *net.OpError
 		if err == nil || ctx.Err() != nil || !errors.As(err, &opErr) && !(errors.As(err, &netErr) && netErr.Timeout()) {
 			return err
 		}
-		n.direct.Close()
-		n.direct = nil
+		direct.Close()
+		n.direct.Store(nil)
 	}
 	return call(n.through)
 }

@@ -21,7 +21,7 @@ type Options struct {
 
 // Override is one setting from the command line: a dotted path of keys as in a
 // file ("client.meta.rack") and its text. Unlike in a file, false and zero
-// overwrite.
+// overwrite. For a list, the text is one more element.
 type Override struct {
 	Path  string
 	Value string

@@ -34,16 +34,7 @@ func (d *decoder) override(c *Config, o Override) {
 	if t.inert {
 		d.warn(pos, "%s is accepted but not acted on yet", o.Path)
 	}
-	n := &node{pos: pos, scalar: o.Value}
-	if v.Kind() == reflect.Slice {
-		n = &node{pos: pos, kind: listKind}
-		for s := range strings.SplitSeq(o.Value, ",") {
-			if s = strings.TrimSpace(s); s != "" {
-				n.list = append(n.list, &node{pos: pos, scalar: s})
-			}
-		}
-	}
-	d.value(v, n, o.Path, tag{tri: true, zero: true, appends: v.Kind() == reflect.Slice})
+	d.value(v, &node{pos: pos, scalar: o.Value}, o.Path, tag{tri: true, zero: true, appends: v.Kind() == reflect.Slice})
 }
 
 func fieldByKey(v reflect.Value, key string) (reflect.Value, tag, bool) {

@@ -110,9 +110,8 @@ func MaxAttempts(jobType string) int {
 
 // Texts of evaluations, as clients read them.
 const (
-	BlockedForRoom       = "created to place remaining allocations"
-	BlockedForConflicts  = "created due to placement conflicts"
-	descriptionReblocked = "remaining allocations could not be placed"
+	BlockedForRoom      = "created to place remaining allocations"
+	BlockedForConflicts = "created due to placement conflicts"
 )
 
 // Process works out what is to be done about an evaluation. An error says that
@@ -121,8 +120,7 @@ const (
 func Process(snap Snapshot, eval *model.Evaluation, in Input) (*Result, error) {
 	switch eval.Type {
 	case model.JobTypeService, model.JobTypeBatch:
-	default:
-		return nil, model.Errorf(model.ErrUnsupported, "schedule evaluation %s: no scheduler for jobs of type %q", model.Short(eval.ID), eval.Type)
+		return newRun(snap, eval, in).generic(), nil
 	}
 	return nil, model.Errorf(model.ErrUnsupported, "schedule evaluation %s: no scheduler for jobs of type %q", model.Short(eval.ID), eval.Type)
 }

@@ -268,3 +268,18 @@ func quantity(text string) (value float64, family string, ok bool) {
 	}
 	return n * u.scale, u.family, true
 }
+
+// HasDeviceAffinities reports whether a task prefers some devices.
+func HasDeviceAffinities(tg *model.TaskGroup) bool {
+	for _, t := range tg.Tasks {
+		if t.Resources == nil {
+			continue
+		}
+		for _, d := range t.Resources.Devices {
+			if len(d.Affinities) > 0 {
+				return true
+			}
+		}
+	}
+	return false
+}

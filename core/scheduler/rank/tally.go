@@ -159,3 +159,17 @@ func (d *Describer) parts(r *Ranked) map[string]float64 {
 	d.known[key] = m
 	return m
 }
+
+// Alone returns a node that Try agreed to as the pick, whatever others there
+// are.
+func (f *Frontier) Alone(ordinal int32) Pick {
+	if f.Spread != nil {
+		f.Spread.prepare()
+		f.scores = f.scores[:0]
+		for set := range f.Spread.sets {
+			f.scores = append(f.scores, f.Spread.score(int32(set)))
+		}
+	}
+	f.best = append(f.best[:0], &f.entries[f.entryOf[ordinal]])
+	return f.pick()
+}

@@ -34,12 +34,12 @@ const (
 
 // Input is what is compared. Nothing of it is changed.
 type Input struct {
-	Job        *model.Job // the version wanted; nil when it was purged
-	Allocs     []*model.Allocation
-	Latest     *model.Deployment // the job's latest, or nil
-	Eval       *model.Evaluation
-	Now        time.Time
-	Batch      bool
+	Job    *model.Job // the version wanted; nil when it was purged
+	Allocs []*model.Allocation
+	Latest *model.Deployment // the job's latest, or nil
+	Eval   *model.Evaluation
+	Now    time.Time
+	Batch  bool
 
 	// Node returns a node, or nil when its record is gone.
 	Node func(model.NodeID) *model.Node

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync/atomic"
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
@@ -114,6 +115,7 @@ type wazeroModule struct {
 	runtime  *wazeroRuntime
 	compiled wazero.CompiledModule
 	shared   bool // its machine code is mapped from the cache
+	ran      atomic.Bool
 }
 
 // Describe implements Module.
@@ -200,6 +202,9 @@ func (m *wazeroModule) Run(ctx context.Context, config Config) (uint32, error) {
 			_ = mount.Root.Close()
 		}
 	}()
+	if m.ran.Swap(true) {
+		return 0, errors.New("run module: it has been run before")
+	}
 	if err := m.Check(config.Entrypoint); err != nil {
 		return 0, err
 	}
@@ -224,6 +229,7 @@ func (m *wazeroModule) Run(ctx context.Context, config Config) (uint32, error) {
 	if err := g.open(instance); err != nil {
 		return 0, fmt.Errorf("hand over sockets: %w", err)
 	}
+	release(instance)
 
 	entrypoint := config.Entrypoint
 	if entrypoint == "" {

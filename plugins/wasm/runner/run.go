@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 	"time"
@@ -134,8 +133,6 @@ func open(dir Dir) (_ *task, err error) {
 		}
 	}
 	handleSignals(t.config.Listeners)
-	// What reading and decoding the module took is not needed any more: an idle guest should cost little.
-	debug.FreeOSMemory()
 	return t, nil
 }
 

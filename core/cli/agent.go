@@ -98,7 +98,7 @@ type agentArgs struct {
 
 func agentCommand() *leaf {
 	return &leaf{
-		words: "agent", synopsis: "Runs a Serai agent", args: "[options]", offline: true,
+		words: "agent", synopsis: "Start an agent: a server, a node, or both", args: "[options]", offline: true,
 		prose: `Starts an agent: a server, which decides what runs where, a node ("client"), which runs it, or with -dev both, for trying things out. The agent runs until it is told to stop by Ctrl-C.
 
 Configuration comes from the files and folders given by -config, later ones stronger, and from the flags below, which are stronger than any file. SIGHUP makes the agent read its files again.`,

@@ -78,7 +78,7 @@ func (s *session) withAlloc(taskFlag string, verbose bool, do func(ctx context.C
 
 func allocStop() *leaf {
 	return &leaf{
-		words: "alloc stop", synopsis: "Stop and reschedule a running allocation",
+		words: "alloc stop", synopsis: "Stop an allocation, to be placed anew",
 		args: "[options] <allocation>", minArgs: 1, maxArgs: 1, wants: "one argument: <allocation>",
 		prose: `Stops an allocation; its job then places another in its stead.
 
@@ -102,7 +102,7 @@ With ACLs, the 'alloc-lifecycle' capability is needed.`,
 
 func allocRestart() *leaf {
 	return &leaf{
-		words: "alloc restart", synopsis: "Restart a running allocation",
+		words: "alloc restart", synopsis: "Restart tasks in place",
 		args: "[options] <allocation> <task>", minArgs: 1, maxArgs: 2, wants: "one or two arguments: <allocation> [task]",
 		prose: `Restarts one task of an allocation, or all that run, in place.
 
@@ -129,7 +129,7 @@ With ACLs, the 'alloc-lifecycle' capability is needed.`,
 
 func allocSignal() *leaf {
 	return &leaf{
-		words: "alloc signal", synopsis: "Signal a running allocation",
+		words: "alloc signal", synopsis: "Send a signal to tasks",
 		args: "[options] <allocation> <task>", minArgs: 1, maxArgs: 2, wants: "one or two arguments: <allocation> [task]",
 		prose: `Sends a signal to one task of an allocation, or to all.
 
@@ -153,7 +153,7 @@ With ACLs, the 'alloc-lifecycle' capability is needed.`,
 
 func allocChecks() *leaf {
 	return &leaf{
-		words: "alloc checks", synopsis: "Outputs service health check status information",
+		words: "alloc checks", synopsis: "Show the service checks of an allocation",
 		args: "[options] <allocation>", minArgs: 1, maxArgs: 1, wants: "one argument: <allocation>",
 		prose: `Shows the state of the service checks that an allocation's node runs.
 

@@ -16,7 +16,7 @@ import (
 
 func allocExec() *leaf {
 	return &leaf{
-		words: "alloc exec", aliases: []string{"exec"}, synopsis: "Execute commands in task",
+		words: "alloc exec", aliases: []string{"exec"}, synopsis: "Run a command inside a task",
 		args: "[options] <allocation> <command>", minArgs: 1, maxArgs: -1, wants: "at least two arguments: <allocation> <command>",
 		prose: `Runs a command inside a task, with its environment and its view of the file system, and ends with the command's exit code. The task may be left out if there is only one. With -job, an allocation of that job is picked, and the arguments are the command.
 

@@ -12,7 +12,7 @@ import (
 
 func allocFS() *leaf {
 	return &leaf{
-		words: "alloc fs", aliases: []string{"fs"}, synopsis: "Inspect the contents of an allocation directory",
+		words: "alloc fs", aliases: []string{"fs"}, synopsis: "List folders and print files of an allocation",
 		args: "[options] <allocation> <path>", maxArgs: 2, wants: "one or two arguments: <allocation> [path]",
 		prose: `Lists a folder of an allocation, or prints a file. The root holds "alloc", which the tasks share, and a folder per task.
 

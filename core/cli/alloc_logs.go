@@ -53,7 +53,7 @@ func (t *tailFlags) start() (origin string, offset int64, lines int) {
 
 func allocLogs() *leaf {
 	return &leaf{
-		words: "alloc logs", aliases: []string{"logs"}, synopsis: "Streams the logs of a task",
+		words: "alloc logs", aliases: []string{"logs"}, synopsis: "Print what a task wrote",
 		args: "[options] <allocation> <task>", maxArgs: 2, wants: "one or two arguments: <allocation> [task]",
 		prose: `Prints what a task wrote to its standard output, or with -stderr to its standard error. The task may be left out if there is only one. With -job, an allocation of that job is picked, and the first argument is the task.
 

@@ -18,7 +18,7 @@ import (
 
 func allocStatus() *leaf {
 	return &leaf{
-		words: "alloc status", aliases: []string{"alloc-status"}, synopsis: "Display allocation status information and metadata",
+		words: "alloc status", aliases: []string{"alloc-status"}, synopsis: "Show an allocation and its tasks",
 		args: "[options] <allocation>", maxArgs: 1, wants: "one of the following argument conditions:\n * A single <allocation>\n * No arguments, with output format specified",
 		prose: `Shows an allocation: where and why it runs, what its tasks use, and what happened to them lately. The beginning of an ID is enough if it is unique.
 

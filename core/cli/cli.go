@@ -25,6 +25,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/seraiproject/serai/core/agent/config"
+	"github.com/seraiproject/serai/core/version"
 )
 
 // Exit codes; see the package documentation of the commands for more.
@@ -43,7 +44,8 @@ type AgentRunner func(ctx context.Context, cfg *config.Config, host config.Host)
 // Deps are the things a command line needs from outside. Every zero value but
 // RunAgent's has a default: the process's own streams, environment and clock.
 type Deps struct {
-	// Version is the product's version, without a leading v.
+	// Version is the product's version, without a leading v; empty means
+	// version.Version.
 	Version string
 	// RunAgent runs an agent; without it there is no agent command.
 	RunAgent AgentRunner
@@ -65,7 +67,7 @@ type Deps struct {
 
 func (d Deps) withDefaults() Deps {
 	if d.Version == "" {
-		d.Version = "0.0.0-dev"
+		d.Version = version.Version
 	}
 	if d.Stdin == nil {
 		d.Stdin = os.Stdin
@@ -121,7 +123,15 @@ func Run(args []string, d Deps) int {
 	return code
 }
 
-func versionLine(version string) string { return "Serai v" + version }
+// versionLine names the version, and on a line of its own the revision if the
+// build carries one.
+func versionLine(number string) string {
+	line := "Serai v" + number
+	if r := version.Revision(); r != "" {
+		line += "\nRevision " + r
+	}
+	return line
+}
 
 // commandTree lists every command by its words, and which of them the help
 // leaves out.
@@ -155,7 +165,7 @@ func leaves(d Deps) []*leaf {
 		serverMembers(), serverJoin(), serverForceLeave(),
 		evalStatus(), evalList(),
 		deploymentStatus(), deploymentList(), deploymentPromote(), deploymentFail(), deploymentPause(), deploymentResume(),
-		pluginList(), status(), systemGC(), agentInfo(), configValidate(), version(), operatorAPI(),
+		pluginList(), status(), systemGC(), agentInfo(), configValidate(), versionCommand(), operatorAPI(),
 	}
 	if d.RunAgent != nil {
 		all = append(all, agentCommand())
@@ -170,25 +180,25 @@ type group struct {
 }
 
 var groups = []group{
-	{"job", "Interact with jobs", "This command groups what can be done with jobs.",
+	{"job", "Jobs: run, plan, stop, inspect", "This command groups what can be done with jobs.",
 		[]string{"Run a new job or update an existing one", "serai job run <path>", "Show a job's state", "serai job status <name>", "Stop a running job", "serai job stop <name>"}},
-	{"alloc", "Interact with allocations", "This command groups what can be done with allocations, the instances of task groups that nodes run.",
+	{"alloc", "Allocations: status, logs, exec, files", "This command groups what can be done with allocations, the instances of task groups that nodes run.",
 		[]string{"Show an allocation", "serai alloc status <id>", "Follow a task's output", "serai alloc logs -f <id> <task>", "Open a shell in a task", "serai alloc exec -task <task> <id> /bin/sh"}},
-	{"node", "Interact with nodes", "This command groups what can be done with nodes, the machines that run work.",
+	{"node", "Nodes: status, eligibility", "This command groups what can be done with nodes, the machines that run work.",
 		[]string{"List nodes", "serai node status", "Keep new work off a node", "serai node eligibility -disable <id>"}},
-	{"server", "Interact with servers", "This command groups what can be done with the servers of a cluster.",
+	{"server", "Servers: members, join", "This command groups what can be done with the servers of a cluster.",
 		[]string{"List servers", "serai server members", "Join another server", "serai server join <address>"}},
-	{"eval", "Interact with evaluations", "This command groups what can be done with evaluations, the scheduler's work orders.",
+	{"eval", "Evaluations: list, status", "This command groups what can be done with evaluations, the scheduler's work orders.",
 		[]string{"Show an evaluation", "serai eval status <id>", "List evaluations", "serai eval list"}},
-	{"deployment", "Interact with deployments", "This command groups what can be done with deployments, the rollouts of job versions.",
+	{"deployment", "Deployments: status, promote, fail", "This command groups what can be done with deployments, the rollouts of job versions.",
 		[]string{"Show a deployment", "serai deployment status <id>", "Promote its canaries", "serai deployment promote <id>"}},
-	{"plugin", "Inspect plugins", "This command groups what can be asked about the plugins of nodes.",
+	{"plugin", "Plugins of a node", "This command groups what can be asked about the plugins of nodes.",
 		[]string{"List the plugins of the agent's node", "serai plugin list"}},
-	{"system", "Interact with the system", "This command groups operations on the whole cluster.",
+	{"system", "Housekeeping of the whole cluster", "This command groups operations on the whole cluster.",
 		[]string{"Collect everything that is over", "serai system gc"}},
-	{"config", "Work with agent configuration", "This command groups what can be done with configuration files.",
+	{"config", "Agent configuration files", "This command groups what can be done with configuration files.",
 		[]string{"Check configuration files", "serai config validate <path>"}},
-	{"operator", "Tools for operators", "This command groups tools for those who run a cluster.",
+	{"operator", "Tools for those who run a cluster", "This command groups tools for those who run a cluster.",
 		[]string{"Make any API request", "serai operator api /v1/nodes"}},
 }
 

@@ -8,7 +8,7 @@ import (
 
 func configValidate() *leaf {
 	return &leaf{
-		words: "config validate", synopsis: "Validate config files/directories",
+		words: "config validate", synopsis: "Check configuration files",
 		args: "[options] <path>...", minArgs: 1, maxArgs: -1, wants: "at least one argument: <path>", offline: true,
 		prose: "Reads configuration files and folders as the agent would, later ones stronger, and checks the result.",
 		setup: func(*flags) func(*session) int {

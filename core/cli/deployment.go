@@ -26,7 +26,7 @@ func predictDeployments(s *session) complete.Predictor {
 
 func deploymentList() *leaf {
 	return &leaf{
-		words: "deployment list", synopsis: "List all deployments",
+		words: "deployment list", synopsis: "List deployments",
 		args: "[options]",
 		prose: `Lists the deployments, newest first.
 
@@ -61,7 +61,7 @@ func (s *session) allDeployments(ctx context.Context, q *apiclient.Query, verbos
 
 func deploymentStatus() *leaf {
 	return &leaf{
-		words: "deployment status", synopsis: "Display the status of a deployment",
+		words: "deployment status", synopsis: "Show a deployment",
 		args: "[options] <deployment>", maxArgs: 1, wants: "either no arguments or one: <deployment>",
 		prose: `Lists the deployments, or shows one with the state of its groups.
 
@@ -140,7 +140,7 @@ func deploymentAction(words, synopsis, prose string, setup func(f *flags) func(c
 }
 
 func deploymentPromote() *leaf {
-	return deploymentAction("deployment promote", "Promote a deployment's canaries",
+	return deploymentAction("deployment promote", "Promote the canaries of a deployment",
 		"Promotes the canaries of a deployment: the rest of the allocations is then updated.",
 		func(f *flags) func(context.Context, *session, *model.Deployment) (*apiclient.DeploymentResponse, error) {
 			groups := f.flagStrings("group", "name", "Promote this group only. May be given several times.")
@@ -152,7 +152,7 @@ func deploymentPromote() *leaf {
 }
 
 func deploymentFail() *leaf {
-	return deploymentAction("deployment fail", "Manually fail a deployment",
+	return deploymentAction("deployment fail", "Declare a deployment failed",
 		"Marks a deployment as failed; with auto_revert the last stable version comes back.",
 		func(*flags) func(context.Context, *session, *model.Deployment) (*apiclient.DeploymentResponse, error) {
 			return func(ctx context.Context, s *session, d *model.Deployment) (*apiclient.DeploymentResponse, error) {
@@ -170,7 +170,7 @@ func deploymentFail() *leaf {
 
 func deploymentPause() *leaf { return pausing("pause", "Pause a deployment", "paused", true) }
 func deploymentResume() *leaf {
-	return pausing("resume", "Resume a paused deployment", "resumed", false)
+	return pausing("resume", "Go on with a paused deployment", "resumed", false)
 }
 
 func pausing(word, synopsis, done string, pause bool) *leaf {

@@ -29,7 +29,7 @@ func predictEvals(s *session) complete.Predictor {
 
 func evalList() *leaf {
 	return &leaf{
-		words: "eval list", synopsis: "List the set of evaluations tracked by the servers",
+		words: "eval list", synopsis: "List evaluations",
 		args: "[options]",
 		prose: `Lists the evaluations, newest first; pages of the list are oldest first.
 
@@ -80,7 +80,7 @@ With ACLs, the 'read-job' capability is needed.`,
 
 func evalStatus() *leaf {
 	return &leaf{
-		words: "eval status", aliases: []string{"eval-status"}, synopsis: "Display evaluation status and placement failures",
+		words: "eval status", aliases: []string{"eval-status"}, synopsis: "Show an evaluation and what it could not place",
 		args: "[options] <evaluation>", minArgs: 1, maxArgs: 1, wants: "one argument: <evaluation>",
 		prose: `Shows an evaluation: what made it, what the scheduler decided, and what could not be placed.
 

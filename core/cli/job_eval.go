@@ -8,7 +8,7 @@ import (
 
 func jobEval() *leaf {
 	return &leaf{
-		words: "job eval", synopsis: "Force an evaluation for a job",
+		words: "job eval", synopsis: "Make the scheduler look at a job again",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Makes the scheduler look at a job again.
 
@@ -39,7 +39,7 @@ With ACLs, the 'submit-job' capability is needed.`,
 
 func jobStart() *leaf {
 	return &leaf{
-		words: "job start", aliases: []string{"start"}, synopsis: "Start a stopped job",
+		words: "job start", aliases: []string{"start"}, synopsis: "Start a stopped job again",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Registers the newest version of a stopped job again, so that it runs.
 
@@ -97,7 +97,7 @@ With ACLs, the 'submit-job' capability is needed.`,
 
 func jobPromote() *leaf {
 	return &leaf{
-		words: "job promote", synopsis: "Promote a job's canaries",
+		words: "job promote", synopsis: "Promote the canaries of a job",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Promotes the canaries of a job's newest deployment: the rest of the allocations is then updated.
 

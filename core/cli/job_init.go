@@ -16,7 +16,7 @@ const exampleName = "example.nomad.hcl"
 
 func jobInit() *leaf {
 	return &leaf{
-		words: "job init", aliases: []string{"init"}, synopsis: "Create an example job file",
+		words: "job init", aliases: []string{"init"}, synopsis: "Write an example job file",
 		args: "[options] <filename>", maxArgs: 1, wants: "no arguments or one: <filename>", offline: true,
 		prose: `Writes an example job file, "example.nomad.hcl" unless another name is given. The default example needs nothing but the exec driver, so it runs on any Linux machine; -wasm and -docker write one for that driver instead.`,
 		setup: func(f *flags) func(*session) int {

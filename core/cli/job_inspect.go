@@ -14,7 +14,7 @@ import (
 
 func jobInspect() *leaf {
 	return &leaf{
-		words: "job inspect", aliases: []string{"inspect"}, synopsis: "Inspect a submitted job",
+		words: "job inspect", aliases: []string{"inspect"}, synopsis: "Print a job as the servers have it",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Prints a job as the servers have it, as JSON or, with -hcl, as the text it was submitted as.
 
@@ -123,7 +123,7 @@ func (s *session) printSource(ctx context.Context, ref jobRef, version *uint64, 
 
 func jobHistory() *leaf {
 	return &leaf{
-		words: "job history", synopsis: "Display all tracked versions of a job",
+		words: "job history", synopsis: "List the versions of a job",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Lists the versions of a job that the servers remember, newest first.
 
@@ -234,7 +234,7 @@ func (s *session) version(v *model.Job, diff *model.JobDiff, full bool) error {
 
 func jobRevert() *leaf {
 	return &leaf{
-		words: "job revert", synopsis: "Revert to a prior version of the job",
+		words: "job revert", synopsis: "Bring back an earlier version of a job",
 		args: "[options] <job> <version|tag>", minArgs: 2, maxArgs: 2, wants: "two arguments: <job> <version|tag>",
 		prose: `Registers an earlier version of a job, given by its number or its tag, again as a new version.
 
@@ -288,7 +288,7 @@ func (s *session) watchEval(ctx context.Context, id model.EvalID, detach, verbos
 
 func jobAllocs() *leaf {
 	return &leaf{
-		words: "job allocs", synopsis: "List allocations for a job",
+		words: "job allocs", synopsis: "List the allocations of a job",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Lists a job's allocations.
 
@@ -327,7 +327,7 @@ With ACLs, the 'read-job' capability is needed.`,
 
 func jobDeployments() *leaf {
 	return &leaf{
-		words: "job deployments", synopsis: "List deployments for a job",
+		words: "job deployments", synopsis: "List the deployments of a job",
 		args: "[options] <job>", minArgs: 1, maxArgs: 1, wants: "one argument: <job>",
 		prose: `Lists a job's deployments.
 

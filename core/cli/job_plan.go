@@ -10,7 +10,7 @@ import (
 
 func jobPlan() *leaf {
 	return &leaf{
-		words: "job plan", aliases: []string{"plan"}, synopsis: "Dry-run a job update to determine its effects",
+		words: "job plan", aliases: []string{"plan"}, synopsis: "Show what running a job file would change",
 		args: "[options] <path>", minArgs: 1, maxArgs: 1, wants: "one argument: <path>", misuse: exitPlanFailure,
 		prose: `Asks the servers what registering the job in the file at <path>, "-" for standard input, or an http(s) URL would do: what differs from the registered job, what would be placed, stopped or updated, and what could not be placed. Nothing is changed.
 

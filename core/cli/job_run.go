@@ -13,7 +13,7 @@ import (
 
 func jobRun() *leaf {
 	return &leaf{
-		words: "job run", aliases: []string{"run"}, synopsis: "Run a new job or update an existing job",
+		words: "job run", aliases: []string{"run"}, synopsis: "Create or update a job from a file",
 		args: "[options] <path>", minArgs: 1, maxArgs: 1, wants: "one argument: <path>",
 		prose: `Registers the job in the file at <path>, "-" for standard input, or an http(s) URL; an existing job of the same ID is updated.
 

@@ -16,7 +16,7 @@ import (
 
 func jobStatus() *leaf {
 	return &leaf{
-		words: "job status", synopsis: "Display status information about a job",
+		words: "job status", synopsis: "List jobs, or show one",
 		args: "[options] <job>", maxArgs: 1, wants: "either no arguments or one: <job>",
 		prose: `Lists the jobs, or shows one: its state, its groups, its latest deployment and its allocations. The beginning of an ID is enough if it is unique.
 

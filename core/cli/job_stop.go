@@ -10,7 +10,7 @@ import (
 
 func jobStop() *leaf {
 	return &leaf{
-		words: "job stop", aliases: []string{"stop"}, synopsis: "Stop a running job and cancel its allocations",
+		words: "job stop", aliases: []string{"stop"}, synopsis: "Stop jobs",
 		args: "[options] <job>...", minArgs: 1, maxArgs: -1, wants: "at least one argument: <job>",
 		prose: `Stops the jobs: their allocations are stopped, and no new ones are placed. The beginning of an ID is enough if it is unique, but then the command asks before it acts. A stopped job is remembered until it is collected, and can be started again.
 

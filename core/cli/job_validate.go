@@ -8,7 +8,7 @@ import (
 
 func jobValidate() *leaf {
 	return &leaf{
-		words: "job validate", aliases: []string{"validate"}, synopsis: "Check whether a job specification is valid",
+		words: "job validate", aliases: []string{"validate"}, synopsis: "Check a job file",
 		args: "[options] <path>", minArgs: 1, maxArgs: 1, wants: "one argument: <path>",
 		prose: `Checks the job in the file at <path>, "-" for standard input, or an http(s) URL: its form, and on the server its meaning. Without a server only the form is checked.
 

@@ -4,7 +4,7 @@ import "github.com/seraiproject/serai/core/model"
 
 func nodeEligibility() *leaf {
 	return &leaf{
-		words: "node eligibility", synopsis: "Toggle scheduling eligibility for a given node",
+		words: "node eligibility", synopsis: "Let a node take new work, or not",
 		args: "[options] <node>", maxArgs: 1, wants: "one argument: <node>, or -self",
 		prose: `Lets a node take new work, or not. What runs on it stays.
 
@@ -55,7 +55,7 @@ With ACLs, the 'node:write' capability is needed.`,
 
 func nodeConfig() *leaf {
 	return &leaf{
-		words: "node config", aliases: []string{"client-config"}, synopsis: "View or modify client configuration details",
+		words: "node config", aliases: []string{"client-config"}, synopsis: "Show or replace the servers a node knows",
 		args: "[options] <server>...", maxArgs: -1,
 		prose: `Shows or replaces the list of servers that a node agent knows.
 

@@ -17,7 +17,7 @@ import (
 
 func nodeStatus() *leaf {
 	return &leaf{
-		words: "node status", aliases: []string{"node-status"}, synopsis: "Display status information about nodes",
+		words: "node status", aliases: []string{"node-status"}, synopsis: "List nodes, or show one",
 		args: "[options] <node>", maxArgs: 1, wants: "either no arguments or one: <node>",
 		prose: `Lists the nodes, or shows one: what it is, what is placed on it and what is used of it. The beginning of an ID is enough if it is unique.
 

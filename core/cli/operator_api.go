@@ -9,7 +9,7 @@ import (
 
 func operatorAPI() *leaf {
 	return &leaf{
-		words: "operator api", synopsis: "Query the HTTP API",
+		words: "operator api", synopsis: "Make a request to the HTTP API",
 		args: "[options] <path>", minArgs: 1, maxArgs: 1, wants: "one argument: <path>",
 		prose: `Makes any request to the HTTP API and prints the body of the answer. Without -X it reads, or writes if there is something on standard input.`,
 		setup: func(f *flags) func(*session) int {

@@ -13,7 +13,7 @@ import (
 
 func serverMembers() *leaf {
 	return &leaf{
-		words: "server members", aliases: []string{"server-members"}, synopsis: "Display a list of known servers and their status",
+		words: "server members", aliases: []string{"server-members"}, synopsis: "List servers",
 		args: "[options]",
 		prose: `Lists the servers that the agent's server knows, of all regions.
 
@@ -105,7 +105,7 @@ func memberTable(members []*apiclient.AgentMember, leaders map[string]string, ve
 
 func serverJoin() *leaf {
 	return &leaf{
-		words: "server join", aliases: []string{"server-join"}, synopsis: "Join server nodes together",
+		words: "server join", aliases: []string{"server-join"}, synopsis: "Join other servers",
 		args: "[options] <address>...", minArgs: 1, maxArgs: -1, wants: "at least one argument: <address>",
 		prose: `Makes the agent's server join the servers at the given gossip addresses; one that answers is enough to join all of its cluster.`,
 		setup: func(f *flags) func(*session) int {
@@ -128,7 +128,7 @@ func serverJoin() *leaf {
 
 func serverForceLeave() *leaf {
 	return &leaf{
-		words: "server force-leave", aliases: []string{"server-force-leave"}, synopsis: "Force a server into the 'left' state",
+		words: "server force-leave", aliases: []string{"server-force-leave"}, synopsis: "Declare a server gone",
 		args: "[options] <server>", minArgs: 1, maxArgs: 1, wants: "one argument: <server>",
 		prose: `Declares a failed server gone, so that nobody waits for it to come back.
 

@@ -13,7 +13,7 @@ import (
 
 func status() *leaf {
 	return &leaf{
-		words: "status", synopsis: "Display the status output for a resource",
+		words: "status", synopsis: "Show whatever an identifier belongs to",
 		args: "[options] <identifier>", maxArgs: 1, wants: "either no arguments or one: <identifier>",
 		prose: `Shows whatever the identifier, or the beginning of one, belongs to: a job, an allocation, an evaluation, a node or a deployment. Without an identifier, the jobs are listed.
 

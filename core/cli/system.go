@@ -4,7 +4,7 @@ import "strings"
 
 func systemGC() *leaf {
 	return &leaf{
-		words: "system gc", synopsis: "Run the system garbage collection process",
+		words: "system gc", synopsis: "Collect everything that is over",
 		args: "[options]",
 		prose: `Makes the servers collect everything that is over: jobs, evaluations, allocations, deployments and nodes.
 
@@ -25,9 +25,9 @@ With ACLs, a management token is needed.`,
 	}
 }
 
-func version() *leaf {
+func versionCommand() *leaf {
 	return &leaf{
-		words: "version", synopsis: "Prints the Serai version", args: "", offline: true,
+		words: "version", synopsis: "Print the version", args: "", offline: true,
 		prose: "Prints the version of this program.",
 		setup: func(*flags) func(*session) int {
 			return func(s *session) int {
@@ -40,7 +40,7 @@ func version() *leaf {
 
 func agentInfo() *leaf {
 	return &leaf{
-		words: "agent-info", synopsis: "Display status information about the local agent",
+		words: "agent-info", synopsis: "Print the figures of an agent",
 		args: "[options]",
 		prose: `Prints the figures of the agent that answers.
 

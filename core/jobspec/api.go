@@ -66,13 +66,13 @@ func (d *decoder) apiJob(filename string, src []byte) map[string]any {
 		return nil
 	}
 	if !v.isMap {
-		d.errorf(r.at(v.offset), "a job is an object: write {\"Job\": { … }}")
+		r.faultf(v.offset, "a job is an object: write {\"Job\": { … }}")
 		return nil
 	}
 	for _, m := range v.members {
 		if strings.EqualFold(m.key, "Job") {
 			if !m.value.isMap {
-				d.errorf(r.at(m.value.offset), "Job needs an object")
+				r.faultf(m.value.offset, "Job needs an object")
 				return nil
 			}
 			return r.object(jobSpec, m.value)
@@ -89,7 +89,21 @@ type apiReader struct {
 	dec  *json.Decoder
 }
 
-func (r *apiReader) at(offset int) hcl.Range { return placeOf(r.file, r.src, offset) }
+// faultf and remarkf report about the value at offset. Finding its place takes
+// long in a large file, so it is not looked for in vain.
+func (r *apiReader) faultf(offset int, format string, args ...any) {
+	var at hcl.Range
+	if !r.full(false) {
+		at = placeOf(r.file, r.src, offset)
+	}
+	r.errorf(at, format, args...)
+}
+
+func (r *apiReader) remarkf(offset int, format string, args ...any) {
+	if !r.full(true) {
+		r.warnf(placeOf(r.file, r.src, offset), format, args...)
+	}
+}
 
 // parse reads the whole file, or reports why it cannot.
 func (r *apiReader) parse() *jsonValue {
@@ -98,7 +112,7 @@ func (r *apiReader) parse() *jsonValue {
 	v, err := r.value()
 	if err == nil {
 		if _, more := r.dec.Token(); !errors.Is(more, io.EOF) {
-			r.errorf(r.at(r.next()), "nothing may follow the job")
+			r.faultf(r.next(), "nothing may follow the job")
 			return nil
 		}
 		return v
@@ -112,7 +126,7 @@ func (r *apiReader) parse() *jsonValue {
 		err = errors.New("the file ends in the middle of a value")
 		offset = len(r.src)
 	}
-	r.errorf(r.at(offset), "invalid JSON: %v", err)
+	r.faultf(offset, "invalid JSON: %v", err)
 	return nil
 }
 
@@ -189,7 +203,7 @@ func (r *apiReader) object(s *spec, v *jsonValue) map[string]any {
 			out[b.key] = r.block(b, m.value)
 			continue
 		}
-		r.warnf(r.at(m.offset), "unknown field %s is ignored%s", quoted(m.key), r.similar(m.key, s))
+		r.remarkf(m.offset, "unknown field %s is ignored%s", quoted(m.key), r.similar(m.key, s))
 	}
 	if s.sparse {
 		prune(out)
@@ -221,13 +235,13 @@ func (r *apiReader) block(b *block, v *jsonValue) any {
 	switch b.form {
 	case formList:
 		if !v.isList {
-			r.errorf(r.at(v.offset), "%s needs a list", b.key)
+			r.faultf(v.offset, "%s needs a list", b.key)
 			return nil
 		}
 		list := make([]any, 0, len(v.list))
 		for i, e := range v.list {
 			if !e.isMap {
-				r.errorf(r.at(e.offset), "element %d of %s needs to be an object", i, b.key)
+				r.faultf(e.offset, "element %d of %s needs to be an object", i, b.key)
 				continue
 			}
 			list = append(list, r.inside(b, e))
@@ -240,7 +254,7 @@ func (r *apiReader) block(b *block, v *jsonValue) any {
 		out := map[string]any{}
 		for _, m := range v.members {
 			if !m.value.isMap {
-				r.errorf(r.at(m.value.offset), "%s of %s needs to be an object", quoted(m.key), b.key)
+				r.faultf(m.value.offset, "%s of %s needs to be an object", quoted(m.key), b.key)
 				continue
 			}
 			x := r.inside(b, m.value)
@@ -252,7 +266,7 @@ func (r *apiReader) block(b *block, v *jsonValue) any {
 		return out
 	}
 	if !v.isMap {
-		r.errorf(r.at(v.offset), "%s needs an object", b.key)
+		r.faultf(v.offset, "%s needs an object", b.key)
 		return nil
 	}
 	return r.inside(b, v)
@@ -286,7 +300,7 @@ func (r *apiReader) scalar(a *attr, v *jsonValue) (any, bool) {
 	}
 	x, err := apiValue(a.kind, v)
 	if err != nil {
-		r.errorf(r.at(v.offset), "%s: %v", a.key, err)
+		r.faultf(v.offset, "%s: %v", a.key, err)
 		return nil, false
 	}
 	return x, true

@@ -124,7 +124,21 @@ func (r *report) warnf(rng hcl.Range, format string, args ...any) {
 	r.add(rng, true, fmt.Sprintf(format, args...))
 }
 
+// full reports whether no more faults (or remarks) are kept.
+func (r *report) full(warning bool) bool {
+	if warning {
+		return len(r.remarks) >= maxDiagnostics
+	}
+	return len(r.faults) >= maxDiagnostics
+}
+
 func (r *report) add(rng hcl.Range, warning bool, message string) {
+	if r.full(warning) {
+		if !warning {
+			r.overflow++
+		}
+		return
+	}
 	d := Diagnostic{File: rng.Filename, Line: rng.Start.Line, Column: rng.Start.Column, Message: message, Warning: warning}
 	if d.Line > 0 {
 		d.Source = r.line(d.File, d.Line)
@@ -134,18 +148,12 @@ func (r *report) add(rng hcl.Range, warning bool, message string) {
 	if r.seen[key] {
 		return
 	}
-	switch {
-	case warning && len(r.remarks) < maxDiagnostics:
-		r.remarks = append(r.remarks, d)
-	case !warning && len(r.faults) < maxDiagnostics:
-		r.faults = append(r.faults, d)
-	default:
-		if !warning {
-			r.overflow++
-		}
-		return
-	}
 	r.seen[key] = true
+	if warning {
+		r.remarks = append(r.remarks, d)
+	} else {
+		r.faults = append(r.faults, d)
+	}
 }
 
 // hcl records the library's findings in our form.
@@ -254,8 +262,14 @@ func lowerFirst(s string) string {
 	return string(unicode.ToLower(r)) + s[n:]
 }
 
+// maxSuggested is the longest name that is compared with others.
+const maxSuggested = 64
+
 // suggest is "; did you mean …?" if one of names is close to given, else "".
 func suggest(given string, names []string) string {
+	if len(given) > maxSuggested {
+		return ""
+	}
 	best, bestDistance := "", 4
 	for _, name := range names {
 		distance := levenshtein.Distance(strings.ToLower(given), name, nil)

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -131,9 +132,22 @@ func (d *decoder) readable(filename string, src []byte) bool {
 	case len(src) > maxSource:
 		d.errorf(hcl.Range{Filename: filename}, "the job file is larger than %d MiB", maxSource>>20)
 	default:
-		return true
+		return d.isText(filename, src)
 	}
 	return false
+}
+
+// isText reports bytes that are not UTF-8, which no form of job file may hold.
+func (d *decoder) isText(filename string, src []byte) bool {
+	for i := 0; i < len(src); {
+		r, n := utf8.DecodeRune(src[i:])
+		if r == utf8.RuneError && n == 1 {
+			d.errorf(placeOf(filename, src, i), "invalid character encoding: the file has to be UTF-8")
+			return false
+		}
+		i += n
+	}
+	return true
 }
 
 // submission keeps the source and the variables given outside of it.

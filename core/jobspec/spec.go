@@ -227,9 +227,6 @@ func (s *spec) blockByKey(key string) *block {
 // blank is the document of a block about which nothing is said.
 func (s *spec) blank() map[string]any {
 	out := make(map[string]any, len(s.attrs)+len(s.blocks)+1)
-	if s.labelKey != "" {
-		out[s.labelKey] = ""
-	}
 	for i := range s.attrs {
 		if a := &s.attrs[i]; a.key != "" {
 			out[a.key] = a.unset()
@@ -239,6 +236,9 @@ func (s *spec) blank() map[string]any {
 		if b := &s.blocks[i]; b.key != "" && !b.sparse {
 			out[b.key] = nil
 		}
+	}
+	if s.labelKey != "" {
+		out[s.labelKey] = ""
 	}
 	return out
 }

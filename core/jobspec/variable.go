@@ -6,6 +6,7 @@ import (
 	"os"
 	"sort"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
@@ -228,6 +229,10 @@ func sortedKeys[V any](m map[string]V) []string {
 // assignText sets a variable from text given outside of a file.
 func (d *decoder) assignText(v *variable, s, origin string) {
 	v.isSet = true
+	if !utf8.ValidString(s) || len(s) > maxSource {
+		d.errorf(hcl.Range{}, "%s: needs UTF-8 text of at most %d MiB", origin, maxSource>>20)
+		return
+	}
 	switch {
 	case v.typ == cty.String || v.typ == cty.DynamicPseudoType:
 		v.value = cty.StringVal(s)
@@ -275,6 +280,13 @@ func (d *decoder) set(v *variable, value cty.Value, rng hcl.Range, origin string
 
 func (d *decoder) assignFile(vars map[string]*variable, f VarFile, strict bool) {
 	d.sources[f.Name] = f.Source
+	if len(f.Source) > maxSource {
+		d.errorf(hcl.Range{Filename: f.Name}, "the variable file is larger than %d MiB", maxSource>>20)
+		return
+	}
+	if !d.isText(f.Name, f.Source) {
+		return
+	}
 	body, ok := d.parseBody(f.Name, f.Source)
 	if !ok {
 		return
@@ -411,14 +423,21 @@ func (d *decoder) locals(items []item, sc *scope) {
 			return
 		}
 		state[name] = 1
+		// Only what a value refers to is put before it, lest many of them
+		// cost as much as their square.
+		var needs []string
+		complete := true
 		for _, t := range a.Expr.Variables() {
 			if t.RootName() != "local" {
 				continue
 			}
 			if m, ok := member(t); ok {
 				visit(m, path)
+				needs = append(needs, m)
+				complete = complete && exprs[m] != nil
 				continue
 			}
+			complete = false
 			for _, other := range sortedKeys(exprs) {
 				if other != name {
 					visit(other, path)
@@ -426,8 +445,17 @@ func (d *decoder) locals(items []item, sc *scope) {
 			}
 		}
 		inner := &scope{ctx: sc.ctx.NewChild()}
-		inner.ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(done)}
-		if !d.cyclic(name, exprs, state) {
+		before := done
+		if complete {
+			before = make(map[string]cty.Value, len(needs))
+			for _, m := range needs {
+				if v, ok := done[m]; ok {
+					before[m] = v
+				}
+			}
+		}
+		inner.ctx.Variables = map[string]cty.Value{"local": cty.ObjectVal(before)}
+		if !d.full(false) && !d.cyclic(name, exprs, state) {
 			if v, ok := d.eval(a.Expr, inner); ok {
 				done[name] = v
 			}

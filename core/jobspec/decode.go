@@ -330,9 +330,9 @@ func (d *decoder) unknown(rng hcl.Range, name string, s *spec, isBlock bool) {
 	case !isBlock && s.block(name) != nil:
 		d.errorf(rng, "%s is a block of %s, not an attribute: write %s { … } without \"=\"", name, s.name, name)
 	case isBlock:
-		d.errorf(rng, "unknown block %q in %s%s", name, s.name, advise(name, s, true))
+		d.errorf(rng, "unknown block %s in %s%s", quoted(name), s.name, advise(name, s, true))
 	default:
-		d.errorf(rng, "unknown attribute %q in %s%s", name, s.name, advise(name, s, false))
+		d.errorf(rng, "unknown attribute %s in %s%s", quoted(name), s.name, advise(name, s, false))
 	}
 }
 

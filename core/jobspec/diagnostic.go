@@ -16,6 +16,9 @@ import (
 // maxDiagnostics bounds how many faults one file is reported with.
 const maxDiagnostics = 50
 
+// maxMessage is the longest message, in bytes. Names in it are the file's.
+const maxMessage = 1000
+
 // maxShownLine is the longest part of a source line shown with a fault, in
 // characters.
 const maxShownLine = 160
@@ -108,6 +111,8 @@ type report struct {
 	remarks  Diagnostics
 	overflow int
 	seen     map[string]bool
+
+	localNames []string // for suggestions
 }
 
 func newReport() *report {
@@ -139,6 +144,9 @@ func (r *report) add(rng hcl.Range, warning bool, message string) {
 		}
 		return
 	}
+	if len(message) > maxMessage {
+		message = strings.ToValidUTF8(message[:maxMessage], "") + "…"
+	}
 	d := Diagnostic{File: rng.Filename, Line: rng.Start.Line, Column: rng.Start.Column, Message: message, Warning: warning}
 	if d.Line > 0 {
 		d.Source = r.line(d.File, d.Line)
@@ -159,11 +167,15 @@ func (r *report) add(rng hcl.Range, warning bool, message string) {
 // hcl records the library's findings in our form.
 func (r *report) hcl(diags hcl.Diagnostics) {
 	for _, d := range diags {
+		if warning := d.Severity == hcl.DiagWarning; r.full(warning) {
+			r.add(hcl.Range{}, warning, "")
+			continue
+		}
 		var rng hcl.Range
 		if d.Subject != nil {
 			rng = *d.Subject
 		}
-		r.add(rng, d.Severity == hcl.DiagWarning, wording(d))
+		r.add(rng, d.Severity == hcl.DiagWarning, r.wording(d))
 	}
 }
 
@@ -209,9 +221,9 @@ func (r *report) line(file string, n int) string {
 }
 
 // wording makes one line of an HCL diagnostic.
-func wording(d *hcl.Diagnostic) string {
+func (r *report) wording(d *hcl.Diagnostic) string {
 	summary, detail := oneLine(d.Summary), oneLine(d.Detail)
-	if s := unknownMember(d); s != "" {
+	if s := r.unknownMember(d); s != "" {
 		return s
 	}
 	if detail == "" {
@@ -221,7 +233,7 @@ func wording(d *hcl.Diagnostic) string {
 }
 
 // unknownMember words a reference to a variable or local that does not exist.
-func unknownMember(d *hcl.Diagnostic) string {
+func (r *report) unknownMember(d *hcl.Diagnostic) string {
 	t, ok := d.Expression.(*hclsyntax.ScopeTraversalExpr)
 	if !ok || d.EvalContext == nil || len(t.Traversal) < 2 {
 		return ""
@@ -245,7 +257,7 @@ func unknownMember(d *hcl.Diagnostic) string {
 		}
 		what := "variable"
 		if root == "local" {
-			what = "local value"
+			what, names = "local value", r.localNames
 		}
 		return fmt.Sprintf("no %s named %q is declared%s", what, member.Name, suggest(member.Name, names))
 	}

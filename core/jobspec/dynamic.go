@@ -27,7 +27,7 @@ func (d *decoder) expand(b *hcl.Block, s *spec, sc *scope) []item {
 		if s.attr(name) != nil {
 			d.errorf(b.LabelRanges[0], "%s is an attribute of %s; only blocks can be dynamic", name, s.name)
 		} else {
-			d.errorf(b.LabelRanges[0], "unknown block %q in %s%s", name, s.name, suggest(name, s.names()))
+			d.errorf(b.LabelRanges[0], "unknown block %s in %s%s", quoted(name), s.name, suggest(name, s.names()))
 		}
 		return nil
 	}

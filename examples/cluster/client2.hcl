@@ -1,0 +1,24 @@
+# A node on this machine, beside the server. See README.md, "A cluster".
+name      = "client2"
+data_dir  = "/tmp/serai-cluster/client2"
+bind_addr = "127.0.0.1"
+
+# Each agent on a machine has ports of its own.
+ports {
+  http = 5626
+}
+
+client {
+  enabled = true
+  servers = ["127.0.0.1:4647"]
+
+  # Two nodes on one machine share its ports; each hands out its own range.
+  min_dynamic_port = 22000
+  max_dynamic_port = 23999
+}
+
+plugin "raw_exec" {
+  config {
+    enabled = true
+  }
+}

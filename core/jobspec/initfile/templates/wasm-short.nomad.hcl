@@ -8,9 +8,8 @@ job "example" {
       driver = "wasm"
 
       config {
-        module = "wasm/http.wasm"
+        module = "http.wasm"
         listen = ["http"]
-        args   = ["http"]
       }
 
       resources {

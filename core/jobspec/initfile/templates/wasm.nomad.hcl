@@ -1,8 +1,8 @@
 # A web service as a WebAssembly module. The module sees only what this file
 # gives it: its arguments, its environment, its directories, one socket.
 #
-# The module is examples/wasm/http of Serai's sources; "make build" compiles
-# it. For one of your own in Go: GOOS=wasip1 GOARCH=wasm go build.
+# The module is examples/wasm/http of Serai's sources, built by "make build".
+# For one of your own in Go: GOOS=wasip1 GOARCH=wasm go build.
 job "example" {
   type        = "service"
   datacenters = ["*"]
@@ -26,13 +26,10 @@ job "example" {
       config {
         # A file in one of the driver's module_paths, or in the task's
         # directory.
-        module = "wasm/http.wasm"
+        module = "http.wasm"
 
         # Sockets the module may accept connections on, by port label.
         listen = ["http"]
-
-        # The module's first argument: the label of the port it serves.
-        args = ["http"]
       }
 
       env {

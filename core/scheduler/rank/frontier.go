@@ -244,11 +244,13 @@ func (f *Frontier) Best(penalised []int32, accept func(int32) bool) (pick Pick, 
 
 func (f *Frontier) penalise(ordinal int32, by float64) {
 	i := f.entryOf[ordinal]
-	if i < 0 || f.entries[i].heap < 0 || f.entries[i].parts.penalty == by {
+	if i < 0 || f.entries[i].parts.penalty == by {
 		return
 	}
 	f.entries[i].parts.penalty = by
-	f.place(&f.entries[i])
+	if f.entries[i].heap >= 0 {
+		f.place(&f.entries[i])
+	}
 }
 
 // search fills f.best with the best entries, the chosen one first. It walks

@@ -3,6 +3,7 @@ package jobspec
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,59 +13,54 @@ type inertRow struct {
 	// path ends the path of names in the job file: "vault" is any vault block,
 	// "group.network.dns" only the dns block of a group's network.
 	path string
-	// values, if given, limits the row to these values of an attribute. The
-	// empty text stands for an attribute that is not set.
+	// values, if given, limits the row to these values of an attribute, in
+	// which a final * stands for anything.
 	values []string
 	// note says what that means, when it is not plain.
 	note string
 }
 
+// refused is said of what a node cannot provide yet.
+const refused = "tasks that need it are not started"
+
 // inert lists what is stored but not acted on in this release. Delete a row
 // when the feature arrives.
 var inert = []inertRow{
 	{path: "job.type", values: []string{"system", "sysbatch"}, note: "only service and batch jobs are placed"},
-	{path: "job.all_at_once"},
 	{path: "job.multiregion"},
-	{path: "job.parameterized"},
-	{path: "job.periodic"},
-	{path: "affinity"},
-	{path: "spread"},
-	{path: "migrate"},
+	{path: "job.parameterized", note: "the job cannot be dispatched"},
+	{path: "job.periodic", note: "the job is not started by the clock"},
+	{path: "migrate", note: "nodes are not drained"},
 	{path: "disconnect"},
-	{path: "group.scaling"},
-	{path: "task.scaling"},
+	{path: "scaling", note: "min and max bound nothing, and no policy is followed"},
 	{path: "stop_after_client_disconnect"},
 	{path: "max_client_disconnect"},
 	{path: "prevent_reschedule_on_lost"},
 	{path: "group.max_run_duration"},
-	{path: "ephemeral_disk.sticky"},
-	{path: "ephemeral_disk.migrate"},
+	{path: "ephemeral_disk.sticky", note: "data does not move with the allocation"},
+	{path: "ephemeral_disk.migrate", note: "data does not move with the allocation"},
 	{path: "group.volume"},
-	{path: "task.volume_mount"},
 	{path: "group.consul"},
-	{path: "task.consul"},
-	{path: "network.mode", values: []string{"bridge", "none"}, note: "tasks share the network of the node"},
+	{path: "network.mode", values: []string{"bridge", "none", "cni/*"}, note: "tasks share the network of the node"},
 	{path: "network.hostname"},
 	{path: "network.dns"},
 	{path: "network.cni"},
-	{path: "port.host_network"},
-	{path: "task.vault"},
-	{path: "task.secret"},
-	{path: "task.artifact"},
-	{path: "task.template"},
+	{path: "group.service", note: "services are not registered and their checks do not run"},
+	{path: "task.service", note: "services are not registered and their checks do not run"},
+	{path: "task.artifact", note: refused},
+	{path: "task.template", note: refused},
+	{path: "task.volume_mount", note: refused},
+	{path: "task.secret", note: refused},
+	{path: "task.vault", note: refused},
+	{path: "task.csi_plugin", note: refused},
+	{path: "resources.device", note: refused},
+	{path: "task.consul"},
 	{path: "task.identity"},
 	{path: "task.action"},
 	{path: "task.schedule"},
-	{path: "task.csi_plugin"},
-	{path: "task.dispatch_payload"},
-	{path: "resources.device"},
 	{path: "resources.numa"},
-	{path: "resources.cores"},
-	{path: "resources.network"},
-	{path: "resources.secrets"},
+	{path: "resources.network", note: "ports belong to the group's network"},
 	{path: "restart.render_templates"},
-	{path: "service.connect"},
-	{path: "service.identity"},
 }
 
 // A Warning is something a job says that is stored but not acted on.
@@ -109,11 +105,9 @@ func (w *inertWalk) object(s *spec, out map[string]any, shown, names string) {
 			continue
 		}
 		if row.values != nil {
-			text, _ := v.(string)
-			if _, other := v.(string); v != nil && !other || !contains(row.values, text) {
-				continue
+			if text, ok := v.(string); ok && slices.ContainsFunc(row.values, func(p string) bool { return matches(p, text) }) {
+				w.add(join(shown, a.name), fmt.Sprintf("%q", text), row)
 			}
-			w.add(join(shown, a.name), fmt.Sprintf("%q", text), row)
 			continue
 		}
 		if v != nil && !same(v, a.unset()) && !same(v, a.kind.zero()) {
@@ -198,13 +192,12 @@ func join(path, name string) string {
 	return path + " / " + name
 }
 
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
+// matches reports whether text is a value of an inert row.
+func matches(pattern, text string) bool {
+	if prefix, ok := strings.CutSuffix(pattern, "*"); ok {
+		return strings.HasPrefix(text, prefix)
 	}
-	return false
+	return text == pattern
 }
 
 // same compares values of the document.

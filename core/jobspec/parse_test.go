@@ -1,6 +1,7 @@
 package jobspec
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/hashicorp/hcl/v2/hclwrite"
 )
 
 func TestDiagnosticString(t *testing.T) {
@@ -152,12 +154,43 @@ func TestInertJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []Warning{{Path: `group "g" / task "t" / vault`, Message: "stored but not acted on yet"}}
+	want := []Warning{{Path: `group "g" / task "t" / vault`, Message: "stored but not acted on yet: tasks that need it are not started"}}
 	if diff := cmp.Diff(want, warnings); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	if _, err := InertJSON([]byte(`{"ID": 3}`)); err == nil {
 		t.Error("a faulty job gives no error")
+	}
+}
+
+// TestExamples reads the example jobs that come with the sources.
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob("../../examples/jobs/*.nomad.hcl")
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no example jobs: %v", err)
+	}
+	for _, path := range paths {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			t.Parallel()
+			src, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			doc, err := Parse(path, src, Options{Strict: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := doc.Warnings(); len(w) > 0 {
+				t.Error(w)
+			}
+			if want := strings.TrimSuffix(filepath.Base(path), ".nomad.hcl"); doc.ID() != want {
+				t.Errorf("the job is called %s, want %s like the file", doc.ID(), want)
+			}
+			if got := hclwrite.Format(src); !bytes.Equal(got, src) {
+				t.Errorf("not formatted, want:\n%s", got)
+			}
+		})
 	}
 }
 

@@ -90,10 +90,10 @@ With ACLs, the 'read-job' capability is needed.`,
 				if out.wanted() {
 					return s.renderPath(ctx, out, "/v1/deployment/"+apiclient.Segment(d.ID), nil, &model.Deployment{})
 				}
-				m := &monitor{s, idLength(*verbose)}
+				m := &monitor{session: s, length: idLength(*verbose)}
 				if *watch {
 					s.printf("%s: Monitoring deployment %q\n", s.clock(s.now()), short(d.ID, m.length))
-					return m.watchDeployment(ctx, d.ID)
+					return m.watchDeployment(ctx, d.ID, false)
 				}
 				s.println(s.deploymentBlock(d, m.length))
 				return exitOK

@@ -103,7 +103,7 @@ With ACLs, the 'read-job' capability is needed.`,
 					return s.code(err)
 				}
 				if *watch {
-					return (&monitor{s, idLength(*verbose)}).watch(ctx, found.ID)
+					return (&monitor{session: s, length: idLength(*verbose)}).watch(ctx, found.ID)
 				}
 				if out.wanted() {
 					return s.renderPath(ctx, out, "/v1/evaluation/"+apiclient.Segment(found.ID),

@@ -283,7 +283,7 @@ func (s *session) watchEval(ctx context.Context, id model.EvalID, detach, verbos
 		s.printf(detached, id)
 		return exitOK
 	}
-	return (&monitor{s, idLength(verbose)}).watch(ctx, id)
+	return (&monitor{session: s, length: idLength(verbose)}).watch(ctx, id)
 }
 
 func jobAllocs() *leaf {

@@ -89,7 +89,7 @@ func (s *session) register(ctx context.Context, j *jobFile, req *apiclient.Regis
 		}
 		return exitOK
 	}
-	return (&monitor{s, idLength(verbose)}).watch(ctx, resp.EvalID)
+	return (&monitor{session: s, length: idLength(verbose)}).watch(ctx, resp.EvalID)
 }
 
 // joinWarnings puts the remarks of the parser before those of the server.

@@ -85,17 +85,16 @@ func (s *session) stopJob(ctx context.Context, ref jobRef, o apiclient.StopOptio
 		s.println(string(resp.EvalID))
 		return exitOK
 	}
-	m := &monitor{s, idLength(verbose)}
+	m := &monitor{session: s, length: idLength(verbose)}
 	if code := m.watch(ctx, resp.EvalID); code != exitOK {
 		return code
 	}
-	if o.Purge {
+	if o.Purge || m.watched != "" {
 		return exitOK
 	}
 	d, _, err := s.api.LatestDeployment(ctx, ref.id, ref.query())
 	if err != nil || d == nil {
 		return exitOK // a job without a deployment, or forgotten already
 	}
-	m.headline("Monitoring deployment %q", short(d.ID, m.length))
-	return m.watchDeployment(ctx, d.ID)
+	return m.watchDeployment(ctx, d.ID, true)
 }

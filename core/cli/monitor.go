@@ -13,7 +13,8 @@ import (
 // monitor prints what happens to an evaluation until it is over.
 type monitor struct {
 	*session
-	length int // of IDs
+	length  int                // of IDs
+	watched model.DeploymentID // the deployment followed last
 }
 
 // headline prints a line that begins a new act.
@@ -148,8 +149,7 @@ func (m *monitor) finished(ctx context.Context, eval *model.Evaluation) int {
 		return exitError
 	}
 	if eval.DeploymentID != "" {
-		m.headline("Monitoring deployment %q", short(eval.DeploymentID, m.length))
-		return m.watchDeployment(ctx, eval.DeploymentID)
+		return m.watchDeployment(ctx, eval.DeploymentID, true)
 	}
 	return code
 }

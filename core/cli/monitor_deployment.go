@@ -15,8 +15,13 @@ import (
 const deploymentQuiet = 5 * time.Minute
 
 // watchDeployment prints a deployment's state at every change until it is over,
-// and then that of the rollback it may have led to. It returns the exit code.
-func (m *monitor) watchDeployment(ctx context.Context, id model.DeploymentID) int {
+// and then that of the rollback it may have led to. announce prints a headline
+// first. It returns the exit code.
+func (m *monitor) watchDeployment(ctx context.Context, id model.DeploymentID, announce bool) int {
+	if announce {
+		m.headline("Monitoring deployment %q", short(id, m.length))
+	}
+	m.watched = id
 	var show deploymentView = &plainView{m: m}
 	if m.color && isTerminal(m.deps.Stdout) {
 		show = &liveView{m: m}
@@ -31,7 +36,7 @@ func (m *monitor) watchDeployment(ctx context.Context, id model.DeploymentID) in
 	if d.Status == model.DeploymentStatusFailed && strings.Contains(d.StatusDescription, " - rolling back to job version") {
 		if next := m.rollback(ctx, d); next != "" {
 			m.println("")
-			m.watchDeployment(ctx, next)
+			m.watchDeployment(ctx, next, false)
 		}
 	}
 	return exitError

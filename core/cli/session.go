@@ -23,7 +23,8 @@ type session struct {
 	args    []string
 	color   bool
 
-	api *apiclient.Client // made by connect
+	api   *apiclient.Client // made by connect
+	stdin *bufio.Reader     // made by confirm
 }
 
 // printf prints to standard output.
@@ -56,8 +57,7 @@ func (s *session) connect() (*apiclient.Client, bool) {
 	return s.api, true
 }
 
-// print renders one answer as -json or -t asks. raw is the answer as the API
-// gave it, value the same as Go values.
+// render prints one answer as -json or -t asks.
 func (s *session) render(o *output, value any) int {
 	if *o.json && *o.template != "" {
 		return s.fail("Both json and template formatting are not allowed")
@@ -160,10 +160,12 @@ func (s *session) renderPath(ctx context.Context, o *output, path string, q *api
 
 // confirm asks a yes-or-no question on standard output.
 func (s *session) confirm(question string) (bool, error) {
-	in := bufio.NewReader(s.deps.Stdin)
+	if s.stdin == nil {
+		s.stdin = bufio.NewReader(s.deps.Stdin)
+	}
 	for {
 		s.printf("%s [y/N] ", question)
-		line, err := in.ReadString('\n')
+		line, err := s.stdin.ReadString('\n')
 		switch strings.ToLower(strings.TrimSpace(line)) {
 		case "y", "yes":
 			return true, nil

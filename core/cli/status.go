@@ -9,6 +9,7 @@ import (
 	"github.com/posener/complete"
 
 	"github.com/seraiproject/serai/core/apiclient"
+	"github.com/seraiproject/serai/core/model"
 )
 
 func status() *leaf {
@@ -65,9 +66,60 @@ var contexts = []struct {
 	{"node_pools", "Node_pools", nil},
 }
 
+// searchLists does what the search API does, by way of the lists, for agents
+// that have no search.
+func (s *session) searchLists(ctx context.Context, id string) (*apiclient.Matches, error) {
+	found := &apiclient.Matches{Matches: map[string][]string{}}
+	var lastErr error
+	add := func(name string, ids []string, err error) {
+		if err != nil {
+			lastErr = err
+			return
+		}
+		for _, i := range ids {
+			if strings.HasPrefix(i, id) {
+				found.Matches[name] = append(found.Matches[name], i)
+			}
+		}
+	}
+	jobs, _, err := s.api.Jobs(ctx, &apiclient.Query{Prefix: id})
+	add("jobs", idsOf(jobs, func(j *model.JobListStub) string { return string(j.ID) }), err)
+	if hexPrefix(id) {
+		q := &apiclient.Query{Prefix: evenPrefix(id), Namespace: model.AllNamespaces}
+		allocs, _, err := s.api.Allocations(ctx, q)
+		add("allocs", idsOf(allocs, func(a *model.AllocListStub) string { return string(a.ID) }), err)
+		evals, _, err := s.api.Evaluations(ctx, q)
+		add("evals", idsOf(evals, func(e *model.Evaluation) string { return string(e.ID) }), err)
+		nodes, _, err := s.api.Nodes(ctx, q)
+		add("nodes", idsOf(nodes, func(n *model.NodeListStub) string { return string(n.ID) }), err)
+		deployments, _, err := s.api.Deployments(ctx, q)
+		add("deployment", idsOf(deployments, func(d *model.Deployment) string { return string(d.ID) }), err)
+	}
+	if len(found.Matches) == 0 && lastErr != nil {
+		return nil, lastErr
+	}
+	return found, nil
+}
+
+func idsOf[T any](all []T, id func(T) string) []string {
+	out := make([]string, len(all))
+	for i, o := range all {
+		out[i] = id(o)
+	}
+	return out
+}
+
+// hexPrefix reports whether a UUID could begin like this.
+func hexPrefix(id string) bool {
+	return len(id) >= 2 && len(id) <= 36 && strings.Trim(id, "0123456789abcdefABCDEF-") == ""
+}
+
 // route finds out what an identifier belongs to and shows it.
 func (s *session) route(ctx context.Context, id string, verbose bool) int {
-	found, err := s.api.Search(ctx, id, "all", &apiclient.Query{})
+	found, err := s.api.Search(ctx, id, "all", nil)
+	if apiclient.IsNotFound(err) {
+		found, err = s.searchLists(ctx, id)
+	}
 	if err != nil {
 		return s.fail("Error querying search with id: %q: %v", id, err)
 	}

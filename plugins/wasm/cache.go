@@ -52,8 +52,11 @@ func (c *cache) prepare(ctx context.Context, spec *runner.Spec) (entry, error) {
 	lock.Lock()
 	defer lock.Unlock()
 	if e.codeSize = codeSize(e.dir); e.codeSize > 0 && exists(e.module()) {
+		now := time.Now()
+		_ = os.Chtimes(e.dir, now, now) // for prune; it matters little if it fails
 		return e, nil
 	}
+	c.prune(time.Now().Add(-keepUnused))
 	if err := e.copy(spec.Module); err != nil {
 		return e, fmt.Errorf("keep a copy of module %s: %w", spec.Module, err)
 	}
@@ -67,6 +70,22 @@ func (c *cache) prepare(ctx context.Context, spec *runner.Spec) (entry, error) {
 		err = errors.Join(err, os.RemoveAll(e.dir))
 	}
 	return e, err
+}
+
+// keepUnused is how long a module stays in the cache after its last start.
+const keepUnused = 30 * 24 * time.Hour
+
+// prune removes what was last used before a time, of any version of the engine. Tasks that still run have their files open.
+func (c *cache) prune(before time.Time) {
+	folders, err := filepath.Glob(filepath.Join(c.dir, "wazero-*", "*"))
+	if err != nil {
+		return
+	}
+	for _, folder := range folders {
+		if info, err := os.Stat(folder); err == nil && info.IsDir() && info.ModTime().Before(before) {
+			_ = os.RemoveAll(folder) // or the next time
+		}
+	}
 }
 
 // locate finds the folder of a module by its content.

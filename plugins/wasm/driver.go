@@ -106,6 +106,9 @@ func (d *Driver) Recover(_ context.Context, config *driver.TaskConfig, _ *TaskCo
 	if saved.Process.BootID != process.BootID() {
 		return nil, errors.New("recover wasm task: the machine was restarted since")
 	}
+	if _, err := os.Stat(string(saved.Dir)); err != nil {
+		return nil, fmt.Errorf("recover wasm task: it was destroyed: %w", err)
+	}
 	attached, err := process.Attach(saved.Process)
 	if err != nil {
 		return nil, fmt.Errorf("recover wasm task: %w", err)

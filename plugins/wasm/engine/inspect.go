@@ -42,6 +42,32 @@ func inspectHeader(module []byte) error {
 	return nil
 }
 
+// Sections that hold a vector, whose count opens them: types, imports, functions, tables, memories, globals, exports,
+// elements, code and data.
+var vectorSections = map[byte]bool{1: true, 2: true, 3: true, 4: true, 5: true, 6: true, 7: true, 9: true, 10: true, 11: true}
+
+// inspectSections refuses a module whose sections reach beyond its end, or claim more elements than they have bytes. The
+// engine takes such a number at its word and reserves memory for it: some dozen bytes would cost it gigabytes.
+func inspectSections(module []byte) error {
+	invalid := func(what string, at int) error {
+		return &RefusedError{Reason: fmt.Sprintf("invalid WebAssembly module: %s at byte %d", what, at), Advice: "build it again, or check its transfer"}
+	}
+	for at := 8; at < len(module); {
+		id := module[at]
+		size, n := binary.Uvarint(module[at+1:])
+		start := at + 1 + n
+		if n <= 0 || size > uint64(len(module)-start) {
+			return invalid("a section reaches beyond the end", at)
+		}
+		content := module[start : start+int(size)]
+		if count, n := binary.Uvarint(content); vectorSections[id] && (n <= 0 || count > size) {
+			return invalid("a section claims more elements than it can hold", at)
+		}
+		at = start + int(size)
+	}
+	return nil
+}
+
 // describeStart says what a file that is no WebAssembly binary looks like.
 func describeStart(content []byte) string {
 	switch {

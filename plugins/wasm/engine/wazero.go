@@ -82,6 +82,9 @@ func (r *wazeroRuntime) Compile(ctx context.Context, binary []byte) (Module, err
 	if err := inspectHeader(binary); err != nil {
 		return nil, err
 	}
+	if err := inspectSections(binary); err != nil {
+		return nil, err
+	}
 	before, regionsErr := codeRegions()
 	compiled, err := r.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, r.workers), binary)
 	if err != nil {

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/seraiproject/serai/plugins/wasm/engine"
 )
 
@@ -34,7 +36,7 @@ type CompileResult struct {
 func Compile(ctx context.Context, request CompileRequest) error {
 	input, err := json.Marshal(request)
 	if err != nil {
-		return fmt.Errorf("compile module %s: %w", request.Module, err)
+		return fmt.Errorf("compile module %s: %w", request.Name, err)
 	}
 	var output, complaints bytes.Buffer
 	command := exec.CommandContext(ctx, "/proc/self/exe")
@@ -43,11 +45,14 @@ func Compile(ctx context.Context, request CompileRequest) error {
 	command.Dir = "/"
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &output, &complaints
 	if err := command.Run(); err != nil {
-		return fmt.Errorf("compile module %s: %w: %s", request.Module, err, lastBytes(complaints.Bytes(), 1024))
+		if bytes.Contains(complaints.Bytes(), []byte("out of memory")) || bytes.Contains(complaints.Bytes(), []byte("cannot allocate memory")) {
+			return fmt.Errorf("compile module %s: it takes more memory than a module of its size should: the file may be broken", request.Name)
+		}
+		return fmt.Errorf("compile module %s: %w: %s", request.Name, err, lastBytes(complaints.Bytes(), 1024))
 	}
 	var result CompileResult
 	if err := json.Unmarshal(output.Bytes(), &result); err != nil {
-		return fmt.Errorf("compile module %s: decode answer: %w", request.Module, err)
+		return fmt.Errorf("compile module %s: decode answer: %w", request.Name, err)
 	}
 	if result.Error != "" {
 		return errors.New(result.Error)
@@ -82,6 +87,9 @@ func compileModule(request CompileRequest) error {
 		return fmt.Errorf("open module: %w", err)
 	}
 	defer f.Close()
+	if err := limitMemory(f); err != nil {
+		return err
+	}
 	binary, err := io.ReadAll(f)
 	if err != nil {
 		return fmt.Errorf("read module %s: %w", request.Module, err)
@@ -100,6 +108,25 @@ func compileModule(request CompileRequest) error {
 	}
 	if err != nil {
 		return fmt.Errorf("module %s: %w", request.Name, err)
+	}
+	return nil
+}
+
+// Compiling a module takes about twenty times its size. What asks for much more is broken or means harm.
+const (
+	compileMemoryBase   = 512 << 20
+	compileMemoryFactor = 64
+)
+
+// limitMemory bounds the memory of this process by the size of the module it is to compile.
+func limitMemory(module *os.File) error {
+	info, err := module.Stat()
+	if err != nil {
+		return fmt.Errorf("open module: %w", err)
+	}
+	limit := uint64(compileMemoryBase + compileMemoryFactor*info.Size())
+	if err := unix.Setrlimit(unix.RLIMIT_DATA, &unix.Rlimit{Cur: limit, Max: limit}); err != nil {
+		return fmt.Errorf("limit memory for compiling: %w", err)
 	}
 	return nil
 }

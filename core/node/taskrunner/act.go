@@ -56,6 +56,7 @@ var setUpSteps = []struct {
 }
 
 func (r *Runner) setUp(ctx context.Context) {
+	r.finished.Store(false)
 	t := r.task.Load()
 	for _, step := range setUpSteps {
 		if err := step.do(r, ctx, t); err != nil {
@@ -328,6 +329,10 @@ func (r *Runner) finish(ctx context.Context) {
 	if ctx.Err() != nil {
 		return
 	}
+	defer func() {
+		r.finished.Store(true)
+		r.config.Changed()
+	}()
 	if r.logs(t) {
 		if err := r.config.Node.Logs.Remove(r.streams(t)...); err != nil {
 			r.log.Warn("log pipes are not removed", "error", err)

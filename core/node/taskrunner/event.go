@@ -26,7 +26,8 @@ func buildingDirectory(now time.Time) *model.TaskEvent {
 	return e
 }
 
-func setupFailure(now time.Time, err error) *model.TaskEvent {
+// SetupFailure says that what the task needs could not be prepared.
+func SetupFailure(now time.Time, err error) *model.TaskEvent {
 	e := newEvent(model.EventSetupFailure, now, err.Error())
 	e.SetupError = err.Error()
 	e.Details["setup_error"] = err.Error()

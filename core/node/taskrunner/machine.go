@@ -112,7 +112,7 @@ func next(old *State, e event, f *facts) (*State, []action) {
 			if e.err.Invalid {
 				s.emit(failedValidation(f.now, e.err.Err))
 			} else {
-				s.emit(setupFailure(f.now, e.err.Err))
+				s.emit(SetupFailure(f.now, e.err.Err))
 			}
 			return s.failed(f, e.err.Retryable)
 		}

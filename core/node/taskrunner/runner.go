@@ -57,8 +57,8 @@ type Config struct {
 	Alloc *model.Allocation // with Job
 	Task  *model.Task       // of Alloc
 	Dir   allocdir.Dir
-	// Changed is called after every change of the state, by the runner's
-	// goroutine. It must not block.
+	// Changed is called after every change of what the methods tell, by
+	// goroutines of the runner. It must not block.
 	Changed func()
 }
 
@@ -77,6 +77,7 @@ type Runner struct {
 	task     atomic.Pointer[model.Task]
 	state    atomic.Pointer[State]
 	restored bool
+	finished atomic.Bool
 }
 
 // New makes a runner, which goes on with what the store knows of the task.
@@ -97,6 +98,7 @@ func New(c Config) (*Runner, error) {
 	if found && s.Observed != nil {
 		r.restored = true
 		r.state.Store(&s)
+		r.finished.Store(s.phase() == Dead && s.ID == "")
 		return r, nil
 	}
 	r.state.Store(NewState(time.Now()))
@@ -120,6 +122,9 @@ func (r *Runner) Ending() bool {
 	s := r.state.Load()
 	return s.Ending != nil || s.phase() == Dead
 }
+
+// Finished reports whether the task ended and nothing of it is left to free.
+func (r *Runner) Finished() bool { return r.finished.Load() && r.state.Load().phase() == Dead }
 
 // Network is the task's own address, or nil.
 func (r *Runner) Network() *Network { return r.state.Load().Network }

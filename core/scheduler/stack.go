@@ -13,6 +13,11 @@ import (
 // group prefers some nodes to others.
 const minRanked = 100
 
+// minLooked is how many nodes are at least looked at per placement. Two would
+// do to balance load; a few more pack better and cost next to nothing, as
+// nodes are remembered.
+const minLooked = 8
+
 // stack is all that places allocations of one group of one version of a job.
 type stack struct {
 	run   *run
@@ -116,11 +121,10 @@ func (s *stack) step() int {
 		}
 		return max(s.tg.Count, limit)
 	}
-	n := len(s.candidates.Ordinals)
-	if s.job.Type == model.JobTypeBatch || n < 2 {
-		return 2
+	if s.job.Type == model.JobTypeBatch {
+		return minLooked
 	}
-	return max(2, bits.Len(uint(n-1))) // log2, rounded up
+	return max(minLooked, bits.Len(uint(len(s.candidates.Ordinals)))) // about log2
 }
 
 func (s *stack) veto(o int32, n *cluster.Node) string {

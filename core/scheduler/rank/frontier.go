@@ -218,38 +218,54 @@ type Pick struct {
 }
 
 // Best returns the best node that accept (which may be nil) agrees to. Nodes
-// in penalised are worse this time, because the allocation failed there. ok is
-// false when no node can take the group.
+// in penalised are worse this time, because the allocation failed there; the
+// first of them, where it failed last, also loses every tie. ok is false when
+// no node can take the group.
 func (f *Frontier) Best(penalised []int32, accept func(int32) bool) (pick Pick, ok bool) {
 	f.widen(f.Step)
-	for _, o := range penalised {
-		f.penalise(o, -1)
-	}
+	f.penalise(penalised)
 	found := f.search(accept)
 	for !found && f.order < len(f.Candidates.Ordinals) {
 		f.widen(f.Step)
-		for _, o := range penalised {
-			f.penalise(o, -1)
-		}
+		f.penalise(penalised)
 		found = f.search(accept)
 	}
 	if found {
 		pick = f.pick()
 	}
-	for _, o := range penalised {
-		f.penalise(o, 0)
-	}
+	f.forgive(penalised)
 	return pick, found
 }
 
-func (f *Frontier) penalise(ordinal int32, by float64) {
-	i := f.entryOf[ordinal]
-	if i < 0 || f.entries[i].parts.penalty == by {
-		return
+// lastPlace is added to the order of a node that is to lose every tie.
+const lastPlace = 1 << 30
+
+func (f *Frontier) penalise(penalised []int32) {
+	for i, o := range penalised {
+		if e := f.entryOf[o]; e >= 0 && f.entries[e].parts.penalty == 0 {
+			f.entries[e].parts.penalty = -1
+			if i == 0 {
+				f.entries[e].order += lastPlace
+			}
+			f.settle(&f.entries[e])
+		}
 	}
-	f.entries[i].parts.penalty = by
-	if f.entries[i].heap >= 0 {
-		f.place(&f.entries[i])
+}
+
+func (f *Frontier) forgive(penalised []int32) {
+	for _, o := range penalised {
+		if e := f.entryOf[o]; e >= 0 && f.entries[e].parts.penalty != 0 {
+			f.entries[e].parts.penalty = 0
+			f.entries[e].order &= lastPlace - 1
+			f.settle(&f.entries[e])
+		}
+	}
+}
+
+// settle moves an entry whose parts changed, if it can take the group at all.
+func (f *Frontier) settle(e *entry) {
+	if e.heap >= 0 {
+		f.place(e)
 	}
 }
 

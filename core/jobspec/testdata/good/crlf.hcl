@@ -1,5 +1,9 @@
 job "j" {
   meta {
     a = "b"
+    h = <<EOT
+one
+  two
+EOT
   }
 }

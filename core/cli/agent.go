@@ -165,8 +165,8 @@ func (a *agentArgs) options(f *flags) (config.Options, error) {
 	return o, nil
 }
 
-// load reads the configuration and prints its warnings.
-func (s *session) loadAgent(o config.Options, a *agentArgs) (*config.Config, error) {
+// loadAgent reads the configuration and prints its warnings by way of line.
+func (s *session) loadAgent(o config.Options, a *agentArgs, line func(string)) (*config.Config, error) {
 	cfg, err := config.Load(o)
 	if err != nil {
 		return nil, err
@@ -185,7 +185,7 @@ func (s *session) loadAgent(o config.Options, a *agentArgs) (*config.Config, err
 		cfg.Client.IntroToken = token
 	}
 	for _, w := range cfg.Warnings {
-		s.println(s.paint(yellow, "==> WARNING: "+w))
+		line(s.paint(yellow, "==> WARNING: "+w))
 	}
 	return cfg, nil
 }
@@ -196,7 +196,7 @@ func (s *session) runAgent(a *agentArgs) int {
 	if err != nil {
 		return s.fail("%v", err)
 	}
-	cfg, err := s.loadAgent(o, a)
+	cfg, err := s.loadAgent(o, a, s.println)
 	if err != nil {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			s.fail("==> Error %s", line)
@@ -260,7 +260,7 @@ func (s *session) runAgent(a *agentArgs) int {
 // has room for one, and only this function sends on it.
 func (s *session) reloadAgent(o config.Options, a *agentArgs, reload chan *config.Config, log *logGate) {
 	log.line("==> Reloading configuration...")
-	cfg, err := s.loadAgent(o, a)
+	cfg, err := s.loadAgent(o, a, log.line)
 	if err != nil {
 		log.line("==> Error " + strings.ReplaceAll(err.Error(), "\n", "\n==> Error "))
 		return

@@ -39,6 +39,9 @@ func (e *evaluator) value(v any, want cty.Type, path string) cty.Value {
 	if !ok {
 		return cty.NullVal(want)
 	}
+	if !e.moderate(scalar, path) {
+		return cty.NullVal(want)
+	}
 	if elem, many := elementType(want); many && !isMany(scalar.Type()) {
 		return e.collect([]cty.Value{e.convert(scalar, elem, path)}, want, path)
 	}
@@ -206,7 +209,23 @@ func (e *evaluator) convert(v cty.Value, want cty.Type, path string) cty.Value {
 		e.fault(path, "want %s, have %s", want.FriendlyName(), describeValue(v))
 		return cty.NullVal(want)
 	}
+	if !e.moderate(out, path) {
+		return cty.NullVal(want)
+	}
 	return out
+}
+
+// moderate refuses numbers so large that writing them out would take all memory: a few characters can name one
+// of a billion digits.
+func (e *evaluator) moderate(v cty.Value, path string) bool {
+	if v.IsNull() || v.Type() != cty.Number {
+		return true
+	}
+	if f := v.AsBigFloat(); f.IsInf() || f.MantExp(nil) > 1024 {
+		e.fault(path, "number is too large")
+		return false
+	}
+	return true
 }
 
 func describeValue(v cty.Value) string {

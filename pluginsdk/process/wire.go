@@ -52,25 +52,34 @@ type wireStatus struct {
 	Stage, Errno, PID int32
 }
 
+// Stages of a start. supervisor.c counts them alike.
 const (
-	stageStarted = 0
-	stageLaunch  = 10
-	stageNetwork = 11
+	stageStarted int32 = iota
+	stageSpec
+	stageFork
+	stageCgroup
+	stageSession
+	stageOOMScore
+	stageUser
+	stageDir
+	stagePrivileges
+	stageExec
+	stageLaunch
+	stageNetwork
 )
 
 // stageNames say what a supervisor was doing when it had to give up.
-var stageNames = []string{
-	1: "read the task's specification",
-	2: "fork",
-	3: "join the task's cgroup",
-	4: "open a session",
-	5: "set oom_score_adj",
-	6: "change to the task's user",
-	7: "enter the working directory",
-	8: "set no_new_privs",
-	9: "execute the command",
-
-	stageNetwork: "enter the network namespace",
+var stageNames = map[int32]string{
+	stageSpec:       "read the task's specification",
+	stageFork:       "fork",
+	stageCgroup:     "join the task's cgroup",
+	stageSession:    "open a session",
+	stageOOMScore:   "set oom_score_adj",
+	stageUser:       "change to the task's user",
+	stageDir:        "enter the working directory",
+	stagePrivileges: "set no_new_privs",
+	stageExec:       "execute the command",
+	stageNetwork:    "enter the network namespace",
 }
 
 // StartError says which step of a start failed. Path is the command or the
@@ -97,14 +106,11 @@ func (s wireStatus) err(spec *Spec, text string) error {
 	case stageLaunch:
 		return errors.New(text)
 	}
-	e := &StartError{Stage: "start the task", Err: syscall.Errno(s.Errno)}
-	if int(s.Stage) < len(stageNames) {
-		e.Stage = stageNames[s.Stage]
-	}
+	e := &StartError{Stage: stageNames[s.Stage], Err: syscall.Errno(s.Errno)}
 	switch s.Stage {
-	case 7:
+	case stageDir:
 		e.Path = spec.Dir
-	case 9:
+	case stageExec:
 		e.Path = spec.Path
 	}
 	return e

@@ -164,7 +164,9 @@ func TestAgentFlags(t *testing.T) {
 }
 
 func TestAgentRefusals(t *testing.T) {
-	idle := func(context.Context, *config.Config, config.Host) error { return errors.New("server config setup failed: no") }
+	idle := func(context.Context, *config.Config, config.Host) error {
+		return errors.New("server config setup failed: no")
+	}
 	for _, tc := range []struct {
 		name, want string
 		args       []string

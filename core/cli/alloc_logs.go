@@ -231,8 +231,11 @@ func copyTail(to io.Writer, from *apiclient.Frames, lines int) error {
 
 // lastLines is the last n lines of text.
 func lastLines(text []byte, n int) []byte {
+	if n <= 0 || len(text) == 0 {
+		return nil
+	}
 	at := len(text)
-	if at > 0 && text[at-1] == '\n' {
+	if text[at-1] == '\n' {
 		at--
 	}
 	for ; n > 0; n-- {

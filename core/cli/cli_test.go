@@ -161,6 +161,8 @@ const (
 	evalPath  = "/v1/evaluation/78e6b3dc-0000-4000-8000-000000000001"
 	nodePath  = "/v1/node/cb5157a3-0000-4000-8000-000000000001"
 	depPath   = "/v1/deployment/664a8104-0000-4000-8000-000000000001"
+	fsStat    = "GET /v1/client/fs/stat/31b080cc-0000-4000-8000-000000000001"
+	fileX     = `{"Name":"x","IsDir":false,"Size":1700,"FileMode":"-rw-r--r--","ModTime":"2026-11-22T07:00:00Z","ContentType":"text/plain; charset=utf-8"}`
 	clientOne = "/v1/client/allocation/31b080cc-0000-4000-8000-000000000001"
 )
 
@@ -206,6 +208,11 @@ func standard() map[string][]string {
 		"PUT /v1/deployment/fail/664a8104-0000-4000-8000-000000000001":    {`{"EvalID":"","RevertedJobVersion":2}`},
 		"PUT /v1/deployment/pause/664a8104-0000-4000-8000-000000000001":   {`{"EvalID":""}`},
 		"PUT /v1/deployment/promote/664a8104-0000-4000-8000-000000000001": {`500!can't promote terminal deployment`},
+		fsStat: {`{"Name":"31b080cc","IsDir":true}`},
+		"GET /v1/client/fs/ls/31b080cc-0000-4000-8000-000000000001":     {list(`{"Name":"alloc","IsDir":true,"Size":4096,"FileMode":"drwxrwxrwx","ModTime":"2026-11-22T07:00:00Z"}`, fileX)},
+		"GET /v1/client/fs/cat/31b080cc-0000-4000-8000-000000000001":    {"some text\n"},
+		"GET /v1/client/fs/stream/31b080cc-0000-4000-8000-000000000001": {`{"Data":"dGV4dAo=","File":"alloc/x","Offset":10}`},
+		"GET /v1/client/fs/logs/31b080cc-0000-4000-8000-000000000001":   {`{}{"Data":"b25lCnR3bwo=","File":"f"}{}{"Data":"dGhyZWUK","File":"f"}`},
 		"PUT /v1/search": {`{"Matches":{"jobs":["web"],"nodes":null,"evals":[]},"Truncations":{}}`},
 	}
 }
@@ -300,6 +307,18 @@ func TestCommands(t *testing.T) {
 		{name: "alloc-signal", args: "alloc signal -s SIGHUP 31b080"},
 		{name: "alloc-logs-which", args: "alloc logs 31b080"},
 		{name: "alloc-exec-which", args: "alloc exec 31b080 /bin/sh"},
+		{name: "alloc-logs", args: "alloc logs 31b080 srv"},
+		{name: "alloc-logs-tail", args: "logs -tail -n 2 -stderr 31b080 srv"},
+		{name: "alloc-logs-follow", args: "logs -f 31b080 srv"},
+		{name: "alloc-logs-job", args: "logs -job web -task srv", replies: map[string][]string{"GET /v1/job/web/allocations": {list(allocOne)}}},
+		{name: "alloc-logs-error", args: "logs 31b080 srv", replies: map[string][]string{"GET /v1/client/fs/logs/31b080cc-0000-4000-8000-000000000001": {"404!No path to node"}}},
+		{name: "alloc-logs-node-down", args: "logs 31b080 srv", replies: map[string][]string{"GET " + nodePath: {strings.Replace(nodeFull, `"ready"`, `"down"`, 1)}}},
+		{name: "alloc-fs", args: "alloc fs 31b080"},
+		{name: "alloc-fs-bytes", args: "fs -H 31b080 alloc"},
+		{name: "alloc-fs-stat", args: "fs -stat 31b080 alloc/x", replies: map[string][]string{fsStat: {fileX}}},
+		{name: "alloc-fs-cat", args: "fs 31b080 alloc/x", replies: map[string][]string{fsStat: {fileX}}},
+		{name: "alloc-fs-tail", args: "fs -tail -c 5 31b080 alloc/x", replies: map[string][]string{fsStat: {fileX}}},
+		{name: "alloc-fs-none", args: "fs 31b080 nope", replies: map[string][]string{fsStat: {"404!open nope: no such file or directory"}}},
 		{name: "node-list", args: "node status"},
 		{name: "node-list-verbose", args: "node status -verbose -os"},
 		{name: "node-list-quiet", args: "node status -quiet"},

@@ -396,6 +396,7 @@ func BenchmarkRequests(b *testing.B) {
 	j.start(b)
 	get(b, "http://"+address+"/")
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8, DialContext: (&net.Dialer{}).DialContext}}
+	b.ResetTimer()
 	b.RunParallel(func(pb *testing.PB) {
 		for pb.Next() {
 			response, err := client.Get("http://" + address + "/")

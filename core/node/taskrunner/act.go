@@ -88,6 +88,9 @@ func (r *Runner) checkSupported(_ context.Context, t *model.Task) *StartError {
 			return invalid("task %s: this node can't provide its %s block yet; remove the block", t.Name, c.what)
 		}
 	}
+	if denied := r.config.Node.DeniedUser; denied != nil && denied(t.Driver, t.User) {
+		return invalid("task %s: this node does not run tasks of driver %s as user %s", t.Name, t.Driver, t.User)
+	}
 	return nil
 }
 

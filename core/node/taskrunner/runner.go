@@ -48,7 +48,10 @@ type Node struct {
 	Store          Store
 	Logs           Logs
 	Cgroups        Cgroups // may be nil
-	Log            *slog.Logger
+	// DeniedUser reports whether tasks of a driver must not run as a user; nil
+	// allows all.
+	DeniedUser func(driver, user string) bool
+	Log        *slog.Logger
 }
 
 // Config of a Runner.
@@ -125,6 +128,9 @@ func (r *Runner) Ending() bool {
 
 // Finished reports whether the task ended and nothing of it is left to free.
 func (r *Runner) Finished() bool { return r.finished.Load() && r.state.Load().phase() == Dead }
+
+// LogsDisabled reports whether the task's output is thrown away.
+func (r *Runner) LogsDisabled() bool { return !r.logs(r.task.Load()) }
 
 // Network is the task's own address, or nil.
 func (r *Runner) Network() *Network { return r.state.Load().Network }

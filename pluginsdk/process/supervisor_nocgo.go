@@ -59,7 +59,9 @@ type decodedSpec struct {
 }
 
 func readSpec() (*decodedSpec, error) {
-	raw, err := io.ReadAll(io.NewSectionReader(os.NewFile(specFD, "spec"), 0, 1<<30))
+	f := os.NewFile(specFD, "spec")
+	keep = append(keep, f) // the exec stage gets it again
+	raw, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
 	if err != nil {
 		return nil, err
 	}

@@ -255,6 +255,7 @@ func TestCommands(t *testing.T) {
 		}},
 		{name: "job-run-unplaced", args: "run -", stdin: jobFileText, replies: map[string][]string{"GET " + evalPath: {evalFail}, "GET " + evalPath + "/allocations": {"[]"}}},
 		{name: "job-run-failed-deployment", args: "run -verbose -", stdin: jobFileText, replies: map[string][]string{"GET " + depPath: {deployFail}}},
+		{name: "job-run-warnings", args: "run -detach -", stdin: strings.Replace(jobFileText, "driver = \"exec\"", "driver = \"exec\"\n vault {}", 1)},
 		{name: "job-run-rollback", args: "run -", stdin: jobFileText, replies: map[string][]string{
 			"GET " + depPath:            {strings.Replace(strings.Replace(deployFail, "1b930076", "664a8104", 1), "progress deadline", "progress deadline - rolling back to job version 0", 1)},
 			"GET /v1/job/cd/deployment": {strings.NewReplacer("664a8104", "aaaa0000", `"JobVersion":2`, `"JobVersion":3`).Replace(deployDone)},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/posener/complete"
@@ -92,17 +93,33 @@ func (s *session) register(ctx context.Context, j *jobFile, req *apiclient.Regis
 	return (&monitor{session: s, length: idLength(verbose)}).watch(ctx, resp.EvalID)
 }
 
-// joinWarnings puts the remarks of the parser before those of the server.
+// joinWarnings puts the remarks of the parser before those of the server, each
+// once.
 func joinWarnings(own []string, server string) string {
-	server = strings.TrimSpace(server)
-	if len(own) == 0 {
-		return server
+	all := slices.Clone(own)
+	for _, w := range splitWarnings(server) {
+		if !slices.Contains(all, w) {
+			all = append(all, w)
+		}
 	}
-	text := warningText(own)
-	if server != "" {
-		text += "\n\n" + server
+	return warningText(all)
+}
+
+// splitWarnings takes the API's text, "2 warnings:" and a list, apart.
+func splitWarnings(text string) []string {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return nil
 	}
-	return text
+	head, rest, ok := strings.Cut(text, "* ")
+	if !ok || !strings.Contains(head, "warning") {
+		return []string{text}
+	}
+	parts := strings.Split(rest, "\n* ")
+	for i, p := range parts {
+		parts[i] = strings.TrimSpace(p)
+	}
+	return parts
 }
 
 // uiFlag declares -ui.

@@ -87,6 +87,9 @@ func (s *session) readJob(ctx context.Context, path string, f *jobFlags) (*jobFi
 	for _, w := range doc.Warnings() {
 		j.warnings = append(j.warnings, w.String())
 	}
+	for _, w := range jobspec.Inert(doc) {
+		j.warnings = append(j.warnings, w.String())
+	}
 	if *f.vaultNamespace != "" {
 		if j.body, err = setKey(j.body, "VaultNamespace", *f.vaultNamespace); err != nil {
 			return nil, err

@@ -14,6 +14,7 @@ import (
 	"github.com/hashicorp/go-plugin"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -216,6 +217,42 @@ func TestForeignHost(t *testing.T) {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log lacks %q:\n%s", want, log.String())
 		}
+	}
+}
+
+// TestEncryptedConnection is a host that asks for mutual TLS.
+func TestEncryptedConnection(t *testing.T) {
+	c := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig:  handshake(2),
+		Plugins:          plugin.PluginSet{"driver": conn{}},
+		Cmd:              exec.Command(os.Args[0], "plugin"),
+		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
+		AutoMTLS:         true,
+		Logger:           hclog.NewNullLogger(),
+	})
+	defer c.Kill()
+	rpc, err := c.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := rpc.Dispense("driver")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	info, err := basepb.NewBasePluginClient(raw.(*grpc.ClientConn)).PluginInfo(ctx, &basepb.PluginInfoRequest{})
+	if err != nil || info.GetName() != "minimal" {
+		t.Errorf("info %v, %v", info, err)
+	}
+	// Somebody without the host's certificate gets nowhere.
+	stranger, err := grpc.NewClient("unix:"+c.ReattachConfig().Addr.String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stranger.Close()
+	if _, err := basepb.NewBasePluginClient(stranger).PluginInfo(ctx, &basepb.PluginInfoRequest{}); err == nil {
+		t.Error("a stranger was answered")
 	}
 }
 

@@ -31,6 +31,10 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("SERAI_TEST_HOST"); path != "" {
 		os.Exit(runHost(path))
 	}
+	if versions := os.Getenv("SERAI_TEST_FOREIGN"); versions != "" {
+		runForeign(versions)
+		os.Exit(0)
+	}
 	if line := os.Getenv("SERAI_TEST_HANDSHAKE"); line != "" {
 		os.Exit(runImpostor(line))
 	}

@@ -4,15 +4,6 @@ package wire
 
 import (
 	"context"
-	"fmt"
-	"os"
-	"os/signal"
-	"syscall"
-	"time"
-
-	"github.com/hashicorp/go-hclog"
-	"github.com/hashicorp/go-plugin"
-	"google.golang.org/grpc"
 
 	"github.com/seraiproject/serai/pluginsdk/proto/basepb"
 	"github.com/seraiproject/serai/pluginsdk/proto/hclspecpb"
@@ -28,13 +19,6 @@ const (
 	// APIVersion is the version of the services behind the handshake.
 	APIVersion = "v0.1.0"
 )
-
-// maxMessage is what a plugin takes in one request, in bytes. The library's 4 MiB are too few for some
-// environments and templates.
-const maxMessage = 64 << 20
-
-// exitGrace is how long a plugin tidies up once its server has ended; hosts kill after two seconds.
-const exitGrace = time.Second
 
 // Base is the service that every plugin offers.
 type Base struct {
@@ -69,60 +53,4 @@ func (b *Base) SetConfig(ctx context.Context, req *basepb.SetConfigRequest) (*ba
 		return nil, err
 	}
 	return &basepb.SetConfigResponse{}, nil
-}
-
-// Serve answers a host until the host ends it, then calls stop and waits a moment for it. The host's death is
-// no end: a plugin stays and can be found again. Register adds the services of the plugin's kind.
-func Serve(b *Base, register func(grpc.ServiceRegistrar), stop func()) {
-	// A host that dies leaves a stderr without a reader. The signal has a handler rather than being ignored,
-	// because a task would inherit that.
-	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-
-	log := hclog.New(&hclog.LoggerOptions{Level: hclog.Warn, Output: stderr, JSONFormat: true})
-	plugin.Serve(&plugin.ServeConfig{
-		HandshakeConfig: plugin.HandshakeConfig{
-			ProtocolVersion:  ProtocolVersion,
-			MagicCookieKey:   CookieKey,
-			MagicCookieValue: CookieValue,
-		},
-		Plugins: plugin.PluginSet{"base": &services{register: func(s grpc.ServiceRegistrar) {
-			basepb.RegisterBasePluginServer(s, b)
-			register(s)
-		}}},
-		GRPCServer: func(opts []grpc.ServerOption) *grpc.Server {
-			return grpc.NewServer(append(opts, grpc.MaxRecvMsgSize(maxMessage))...)
-		},
-		Logger: log,
-	})
-
-	stopped := make(chan struct{})
-	go func() {
-		defer close(stopped)
-		stop()
-	}()
-	select {
-	case <-stopped:
-	case <-time.After(exitGrace):
-	}
-}
-
-// Fail ends a process whose plugin is put together wrongly.
-func Fail(name string, err error) {
-	fmt.Fprintf(stderr, "serve plugin %s: %v\n", name, err)
-	os.Exit(1)
-}
-
-// services puts gRPC services into the library's server.
-type services struct {
-	plugin.NetRPCUnsupportedPlugin
-	register func(grpc.ServiceRegistrar)
-}
-
-func (s *services) GRPCServer(_ *plugin.GRPCBroker, g *grpc.Server) error {
-	s.register(g)
-	return nil
-}
-
-func (s *services) GRPCClient(context.Context, *plugin.GRPCBroker, *grpc.ClientConn) (any, error) {
-	return nil, fmt.Errorf("plugin services have no client here")
 }

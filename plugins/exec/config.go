@@ -26,7 +26,7 @@ type Config struct {
 	DeniedHostGIDs string `config:"denied_host_gids"`
 	// ChrootEnv maps host paths to where tasks see them, read-only. It
 	// replaces the default table.
-	ChrootEnv map[string]string `config:"chroot_env,attr"`
+	ChrootEnv map[string]string `config:"chroot_env"`
 	// PIDsLimit is the most processes and threads that a task may have; 0 is
 	// no limit.
 	PIDsLimit int64 `config:"pids_limit" default:"16384"`

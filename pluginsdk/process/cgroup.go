@@ -37,7 +37,7 @@ type Limits struct {
 	// CPUShares is the weight relative to other tasks, as of cgroup v1
 	// (2 to 262144); on cgroup v2 it is converted to cpu.weight.
 	CPUShares uint64
-	// CPUs is a list such as "0-2,7"; only acted on with cgroup v2.
+	// CPUs is a list of the processors to run on, such as "0-2,7".
 	CPUs string
 	// MemoryBytes is the hard limit. The kernel kills above it.
 	MemoryBytes int64
@@ -159,6 +159,10 @@ func NewCgroup(name string, limits Limits) (*Cgroup, error) {
 			if limits.PIDs <= 0 {
 				continue
 			}
+		case "cpuset":
+			if limits.CPUs == "" {
+				continue
+			}
 		case "name=systemd":
 			if !underSystemd() {
 				continue
@@ -203,6 +207,9 @@ func (c *Cgroup) create(h hierarchy, limits Limits) error {
 	if h.pure {
 		delegate(h.unified, c.Unified)
 	}
+	if dir := c.V1["cpuset"]; dir != "" {
+		inheritCpuset(h.v1["cpuset"], dir)
+	}
 	return c.SetLimits(limits)
 }
 
@@ -222,16 +229,31 @@ func delegate(root, dir string) {
 	}
 }
 
+// inheritCpuset fills the cpusets from below root to dir: on cgroup v1 they
+// start empty, and an empty one takes no process.
+func inheritCpuset(root, dir string) {
+	if dir == root || len(dir) <= len(root) {
+		return
+	}
+	parent := filepath.Dir(dir)
+	inheritCpuset(root, parent)
+	for _, file := range []string{"cpuset.cpus", "cpuset.mems"} {
+		if own, err := os.ReadFile(filepath.Join(dir, file)); err == nil && len(strings.TrimSpace(string(own))) == 0 {
+			if b, err := os.ReadFile(filepath.Join(parent, file)); err == nil {
+				_ = writeFile(filepath.Join(dir, file), strings.TrimSpace(string(b)))
+			}
+		}
+	}
+}
+
 // SetLimits changes the limits of the cgroup.
 func (c *Cgroup) SetLimits(l Limits) error {
 	type setting struct{ controller, file, value string }
 	var set []setting
 	add := func(controller, v1, v2 string, v1Value, v2Value string) {
 		if dir := c.V1[controller]; dir != "" {
-			if v1 != "" {
-				set = append(set, setting{controller, filepath.Join(dir, v1), v1Value})
-			}
-		} else if c.Unified != "" && len(c.V1) == 0 && v2 != "" {
+			set = append(set, setting{controller, filepath.Join(dir, v1), v1Value})
+		} else if c.Unified != "" && len(c.V1) == 0 {
 			set = append(set, setting{controller, filepath.Join(c.Unified, v2), v2Value})
 		}
 	}
@@ -241,7 +263,7 @@ func (c *Cgroup) SetLimits(l Limits) error {
 			strconv.FormatUint(cgroups.ConvertCPUSharesToCgroupV2Value(l.CPUShares), 10))
 	}
 	if l.CPUs != "" {
-		add("cpuset", "", "cpuset.cpus", "", l.CPUs)
+		add("cpuset", "cpuset.cpus", "cpuset.cpus", l.CPUs, l.CPUs)
 	}
 	if l.MemoryBytes > 0 {
 		add("memory", "memory.limit_in_bytes", "memory.max", num(l.MemoryBytes), num(l.MemoryBytes))
@@ -255,6 +277,15 @@ func (c *Cgroup) SetLimits(l Limits) error {
 	for _, s := range set {
 		if err := writeFile(s.file, s.value); err != nil {
 			return fmt.Errorf("limit %s of the task: %w", s.controller, err)
+		}
+	}
+	if l.MemoryBytes > 0 {
+		// Not every kernel accounts swap; where it does, a limit on memory
+		// must not become one on what is swapped out.
+		if dir := c.V1["memory"]; dir != "" {
+			_ = writeFile(filepath.Join(dir, "memory.memsw.limit_in_bytes"), num(l.MemoryBytes))
+		} else if c.Unified != "" && len(c.V1) == 0 {
+			_ = writeFile(filepath.Join(c.Unified, "memory.swap.max"), "0")
 		}
 	}
 	return nil

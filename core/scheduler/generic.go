@@ -19,6 +19,19 @@ func (r *run) generic() *Result {
 		Qualifies: r.qualifies,
 		NewID:     r.newID,
 	})
+	r.adopt(want)
+	for _, list := range [][]reconcile.Placement{want.Place, want.Destructive} {
+		for i := range list {
+			if !r.place(&list[i]) {
+				r.queued[list[i].Group.Name]++
+			}
+		}
+	}
+	return r.result(want.FollowUps, want.Desired)
+}
+
+// adopt writes into the plan what needs no node to be found.
+func (r *run) adopt(want *reconcile.Result) {
 	r.plan.Deployment = want.Deployment
 	r.plan.DeploymentUpdates = want.DeploymentUpdates
 	if want.Active != nil && want.Active.Active() {
@@ -38,14 +51,6 @@ func (r *run) generic() *Result {
 			r.queued[tg.Name] = 0
 		}
 	}
-	for _, list := range [][]reconcile.Placement{want.Place, want.Destructive} {
-		for i := range list {
-			if !r.place(&list[i]) {
-				r.queued[list[i].Group.Name]++
-			}
-		}
-	}
-	return r.result(want.FollowUps, want.Desired)
 }
 
 // qualifies reports whether an allocation may stay on its node with the new
@@ -77,7 +82,10 @@ func (r *run) inPlace(u reconcile.Update) *model.Allocation {
 func (r *run) result(followUps []*model.Evaluation, desired map[string]*model.DesiredUpdates) *Result {
 	res := &Result{Plan: r.plan, FollowUps: followUps, Failed: r.failed, Queued: r.queued}
 	if r.in.Annotate || r.eval.AnnotatePlan {
-		res.Annotations = &model.PlanAnnotations{DesiredTGUpdates: desired}
+		for group, n := range r.evictions {
+			desired[group].Preemptions = uint64(n)
+		}
+		res.Annotations = &model.PlanAnnotations{DesiredTGUpdates: desired, PreemptedAllocs: r.preempted}
 		r.plan.Annotations = res.Annotations
 	}
 	now := r.in.Now.UnixNano()
@@ -107,6 +115,9 @@ func (r *run) result(followUps []*model.Evaluation, desired map[string]*model.De
 	if len(followUps) > 0 && r.eval.WaitUntil.IsZero() {
 		return res // the follow-up comes back to it
 	}
+	if onEveryNode(r.job) && !r.anyExhausted() {
+		return res // a node that changes makes an evaluation of its own
+	}
 	res.Blocked = &model.Evaluation{
 		ID:                   model.EvalID(r.newID()),
 		Namespace:            r.eval.Namespace,
@@ -127,6 +138,16 @@ func (r *run) result(followUps []*model.Evaluation, desired map[string]*model.De
 	}
 	e.BlockedEval = res.Blocked.ID
 	return res
+}
+
+// anyExhausted reports whether a node would do once it has room.
+func (r *run) anyExhausted() bool {
+	for _, m := range r.failed {
+		if m.NodesExhausted > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // wasBlocked reports whether the evaluation is one that waited for room.

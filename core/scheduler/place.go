@@ -21,13 +21,23 @@ func (r *run) place(p *reconcile.Placement) bool {
 	}
 	pick, res, offer, ok := s.choose(p)
 	if !ok {
+		if r.preempts() && r.preempt(s, p) {
+			return true
+		}
 		if p.Stop != nil {
 			r.unstop(p.Stop.Alloc)
 		}
 		s.fail()
 		return false
 	}
+	r.commit(s, p, pick, res, offer, nil)
+	return true
+}
+
+// commit writes a placement into the plan and counts it.
+func (r *run) commit(s *stack, p *reconcile.Placement, pick rank.Pick, res *model.AllocatedResources, offer cluster.Offer, victims []*model.Allocation) {
 	a := s.alloc(p, pick, res)
+	r.evict(a, victims)
 	n := r.draft.Own(pick.Ordinal)
 	if s.shape.cores {
 		n.Add(a) // the CPU of cores is the node's own matter
@@ -36,7 +46,6 @@ func (r *run) place(p *reconcile.Placement) bool {
 	}
 	r.plan.NodeAllocation[string(a.NodeID)] = append(r.plan.NodeAllocation[string(a.NodeID)], a)
 	r.moved(a, pick.Ordinal, 1)
-	return true
 }
 
 // choose finds a node that can give everything.

@@ -31,6 +31,10 @@ type run struct {
 
 	failed map[string]*model.AllocMetric
 	queued map[string]int
+
+	evicted   map[groupKey]int // by group of the victims
+	evictions map[string]int   // by group of the job
+	preempted []*model.AllocListStub
 }
 
 func newRun(snap Snapshot, eval *model.Evaluation, in Input) *run {
@@ -43,6 +47,9 @@ func newRun(snap Snapshot, eval *model.Evaluation, in Input) *run {
 		stopped: map[model.AllocID]bool{},
 		failed:  map[string]*model.AllocMetric{},
 		queued:  map[string]int{},
+
+		evicted:   map[groupKey]int{},
+		evictions: map[string]int{},
 	}
 	if c := snap.SchedulerConfig(); c != nil {
 		r.config = *c

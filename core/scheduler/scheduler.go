@@ -121,6 +121,8 @@ func Process(snap Snapshot, eval *model.Evaluation, in Input) (*Result, error) {
 	switch eval.Type {
 	case model.JobTypeService, model.JobTypeBatch:
 		return newRun(snap, eval, in).generic(), nil
+	case model.JobTypeSystem, model.JobTypeSysBatch:
+		return newRun(snap, eval, in).system(), nil
 	}
 	return nil, model.Errorf(model.ErrUnsupported, "schedule evaluation %s: no scheduler for jobs of type %q", model.Short(eval.ID), eval.Type)
 }

@@ -63,6 +63,9 @@ func (s *stack) open() *rank.Frontier {
 	s.candidates = r.draft.Ready(s.job.NodePool, s.job.Datacenters)
 	s.spread = rank.NewSpread(r.draft.View, s.job, s.tg)
 	s.same = make([]int32, r.draft.Len())
+	if onEveryNode(s.job) { // where there is nothing to choose
+		s.group.DistinctHosts, s.group.GroupHosts, s.group.Properties = false, false, nil
+	}
 	if s.group.DistinctHosts && r.jobOn == nil {
 		r.jobOn = make([]int32, r.draft.Len())
 		for _, a := range r.allocs {
@@ -109,6 +112,11 @@ func (s *stack) open() *rank.Frontier {
 		Random:          r.random,
 	})
 	return s.frontier
+}
+
+// onEveryNode reports whether the job runs on all nodes that can run it.
+func onEveryNode(j *model.Job) bool {
+	return j.Type == model.JobTypeSystem || j.Type == model.JobTypeSysBatch
 }
 
 // step is how many nodes each placement looks at besides those that earlier

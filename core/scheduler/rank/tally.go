@@ -99,6 +99,7 @@ type Ranked struct {
 	Score   float64
 	parts   parts
 	spread  float64
+	evicts  float64 // the preemption part; 0 when nothing is evicted
 }
 
 // pick turns what the search found into a Pick.
@@ -115,8 +116,8 @@ func (f *Frontier) pick() Pick {
 }
 
 type scoreKey struct {
-	parts  parts
-	spread float64
+	parts          parts
+	spread, evicts float64
 }
 
 // A Describer names the parts of scores for clients. Equal scores share one
@@ -139,7 +140,7 @@ func (d *Describer) Meta(v *cluster.View, ranked []Ranked) []*model.NodeScoreMet
 }
 
 func (d *Describer) parts(r *Ranked) map[string]float64 {
-	key := scoreKey{r.parts, r.spread}
+	key := scoreKey{r.parts, r.spread, r.evicts}
 	if m := d.known[key]; m != nil {
 		return m
 	}
@@ -153,11 +154,29 @@ func (d *Describer) parts(r *Ranked) map[string]float64 {
 	if d.HasDevices {
 		m[PartDevices] = r.parts.devices
 	}
+	if r.evicts != 0 {
+		m[PartPreemption] = r.evicts
+	}
 	if d.known == nil {
 		d.known = map[scoreKey]map[string]float64{}
 	}
 	d.known[key] = m
 	return m
+}
+
+// Evicting returns a node as the pick that has room only once others are
+// evicted, which part is the score of.
+func (f *Frontier) Evicting(ordinal int32, part float64) Pick {
+	n := f.Draft.At(ordinal)
+	r := Ranked{Ordinal: ordinal, evicts: part}
+	r.parts.packing = f.Ask.Packing(n, f.SpreadAlgorithm)
+	r.parts.affinity = f.Group.Affinity(ordinal, n)
+	if k := f.Same[ordinal]; k > 0 && f.Count > 0 {
+		r.parts.anti = -float64(k+1) / float64(f.Count)
+	}
+	sum, count := r.parts.sum(f.Group.HasAffinities(), false)
+	r.Score = (sum + part) / float64(count+1)
+	return Pick{Ordinal: ordinal, Score: r.Score, Meta: []Ranked{r}}
 }
 
 // Alone returns a node that Try agreed to as the pick, whatever others there

@@ -64,6 +64,8 @@ type Placement struct {
 	// Rescheduled is set when Previous failed, so that its node is avoided.
 	Rescheduled bool
 	Canary      bool
+	// OnNode is the only node that will do; empty: any.
+	OnNode model.NodeID
 	// Joins is set when the allocation belongs to the active deployment.
 	Joins bool
 }

@@ -134,7 +134,7 @@ func (n *node) job(t testing.TB, module string, change func(*wasm.TaskConfig)) *
 	jobs.Unlock()
 	alloc := filepath.Join(n.dir, "alloc-"+id)
 	task := filepath.Join(alloc, "web")
-	for _, dir := range []string{"alloc/data", "alloc/logs", "web/local", "web/secrets", "web/tmp"} {
+	for _, dir := range []string{"alloc/data", "alloc/logs", "alloc/tmp", "web/local", "web/secrets", "web/tmp"} {
 		path := filepath.Join(alloc, dir)
 		if err := os.MkdirAll(path, 0o777); err != nil {
 			t.Fatal(err)

@@ -12,13 +12,18 @@ import (
 	"github.com/seraiproject/serai/pluginsdk/driver"
 )
 
-// guestDirs are the directories of a task as its guest sees them.
+// guestDirs are the directories of a task as its guest sees them. Of what the tasks of an allocation share, the logs are not
+// the guest's to change.
 func guestDirs(dirs driver.TaskDirs) []runner.Mount {
+	shared := func(rel string) runner.Path { return runner.Path{Base: dirs.Shared, Rel: rel} }
+	own := func(path string) runner.Path { return runner.Path{Base: path, Rel: "."} }
 	return []runner.Mount{
-		{Source: runner.Path{Base: dirs.Shared, Rel: "."}, Target: "/alloc", Optional: true},
-		{Source: runner.Path{Base: dirs.Local, Rel: "."}, Target: "/local", Optional: true},
-		{Source: runner.Path{Base: dirs.Secrets, Rel: "."}, Target: "/secrets", Optional: true},
-		{Source: runner.Path{Base: dirs.Tmp, Rel: "."}, Target: "/tmp", Optional: true},
+		{Source: shared("."), Target: "/alloc", ReadOnly: true, Optional: true},
+		{Source: shared("data"), Target: "/alloc/data", Optional: true},
+		{Source: shared("tmp"), Target: "/alloc/tmp", Optional: true},
+		{Source: own(dirs.Local), Target: "/local", Optional: true},
+		{Source: own(dirs.Secrets), Target: "/secrets", Optional: true},
+		{Source: own(dirs.Tmp), Target: "/tmp", Optional: true},
 	}
 }
 
@@ -74,7 +79,7 @@ func find(dirs driver.TaskDirs, name string, allowed []string, search bool) (run
 	}
 	for _, dir := range guestDirs(dirs) {
 		if rel, err := filepath.Rel(dir.Target, clean); err == nil && filepath.IsLocal(rel) {
-			return runner.Path{Base: dir.Source.Base, Rel: rel}, nil
+			return runner.Path{Base: dir.Source.Base, Rel: filepath.Join(dir.Source.Rel, rel)}, nil
 		}
 	}
 	return runner.Path{}, fmt.Errorf("%s is not below an allowed host directory (%s): ask the node's operator to add it to the plugin's configuration",

@@ -27,8 +27,8 @@ import (
 // codeFile is the name, in a module's cache directory, of the file that holds nothing but its machine code.
 const codeFile = "code"
 
-// shareCode shares the code that was loaded since before was taken.
-func shareCode(cacheDir string, before []region) error {
+// shareCode shares a module's code that was just loaded.
+func shareCode(cacheDir string) error {
 	code, err := openCode(cacheDir)
 	if err != nil {
 		return err
@@ -40,16 +40,20 @@ func shareCode(cacheDir string, before []region) error {
 	}
 	page := int64(os.Getpagesize())
 	size := (info.Size() + page - 1) / page * page
-	after, err := codeRegions()
+	head := make([]byte, min(info.Size(), 256))
+	if _, err := code.ReadAt(head, 0); err != nil {
+		return err
+	}
+	regions, err := codeRegions()
 	if err != nil {
 		return err
 	}
-	for _, r := range after {
-		if r.isIn(before) || r.end-r.start < uintptr(size) {
-			continue
-		}
-		// The kernel shows neighbouring regions as one: the code is at one of the ends.
-		for _, start := range []uintptr{r.start, r.end - uintptr(size)} {
+	for _, r := range regions {
+		// The kernel shows neighbouring regions as one: the code may begin with any page.
+		for start := r.start; start+uintptr(size) <= r.end; start += uintptr(page) {
+			if !bytes.Equal(memory(start, int64(len(head))), head) {
+				continue
+			}
 			same, err := sameBytes(code, start, info.Size())
 			if err != nil {
 				return err
@@ -62,17 +66,13 @@ func shareCode(cacheDir string, before []region) error {
 	return errors.New("the code was not found in memory")
 }
 
+// memory is what lies at an address. It is not Go's own: it is read, not kept.
+func memory(start uintptr, size int64) []byte {
+	return unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&start))), size)
+}
+
 // region is a range of addresses.
 type region struct{ start, end uintptr }
-
-func (r region) isIn(list []region) bool {
-	for _, other := range list {
-		if other == r {
-			return true
-		}
-	}
-	return false
-}
 
 // codeRegions lists what this process can execute and no file is behind.
 func codeRegions() ([]region, error) {
@@ -102,15 +102,14 @@ func codeRegions() ([]region, error) {
 
 // sameBytes compares a file with memory.
 func sameBytes(f *os.File, start uintptr, size int64) (bool, error) {
-	// The address is not one of Go's own: it is read, not kept.
-	memory := unsafe.Slice((*byte)(*(*unsafe.Pointer)(unsafe.Pointer(&start))), size)
+	loaded := memory(start, size)
 	buf := make([]byte, 256<<10)
 	for at := int64(0); at < size; {
 		n, err := f.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
 		if n == 0 || err != nil && !errors.Is(err, io.EOF) {
 			return false, errors.Join(err, io.ErrUnexpectedEOF)
 		}
-		if !bytes.Equal(buf[:n], memory[at:at+int64(n)]) {
+		if !bytes.Equal(buf[:n], loaded[at:at+int64(n)]) {
 			return false, nil
 		}
 		at += int64(n)

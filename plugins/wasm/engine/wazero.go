@@ -85,7 +85,6 @@ func (r *wazeroRuntime) Compile(ctx context.Context, binary []byte) (Module, err
 	if err := inspectSections(binary); err != nil {
 		return nil, err
 	}
-	before, regionsErr := codeRegions()
 	compiled, err := r.runtime.CompileModule(experimental.WithCompilationWorkers(ctx, r.workers), binary)
 	if err != nil {
 		if ctx.Err() != nil {
@@ -95,7 +94,7 @@ func (r *wazeroRuntime) Compile(ctx context.Context, binary []byte) (Module, err
 	}
 	m := &wazeroModule{runtime: r, compiled: compiled}
 	if r.cacheDir != "" {
-		m.shared = regionsErr == nil && shareCode(r.cacheDir, before) == nil
+		m.shared = shareCode(r.cacheDir) == nil
 	}
 	return m, nil
 }

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"bufio"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -31,10 +30,6 @@ func main() {
 	case "cat":
 		_, err := io.Copy(os.Stdout, os.Stdin)
 		check(err)
-	case "block":
-		fmt.Println("blocking")
-		_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-		select {}
 	case "spin":
 		fmt.Println("spinning")
 		for i := 0; ; i++ {

@@ -102,3 +102,13 @@ func Decode(entry []byte) (Command, error) {
 	}
 	return c, nil
 }
+
+// Try applies a command to a transaction that is never committed.
+func Try(t *state.Txn, c Command, index uint64) (any, error) {
+	t.At(index)
+	answer, err := c.apply(t, index)
+	if err == nil {
+		t.Flush()
+	}
+	return answer, err
+}

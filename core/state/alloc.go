@@ -56,7 +56,9 @@ func (s *Snapshot) AllocsByDeployment(ws WatchSet, id model.DeploymentID) iter.S
 func (t *Txn) PlaceAlloc(a *model.Allocation, jobs []*model.Job) {
 	old := t.Alloc(nil, a.ID)
 	next := *a
-	next.Job = t.jobOf(a, old, jobs)
+	if next.Job = t.jobOf(a, old, jobs); next.Job == nil {
+		return // the job was purged while the plan was on its way
+	}
 	if old != nil {
 		next.CreateIndex, next.CreateTime = old.CreateIndex, old.CreateTime
 		next.TaskStates, next.NetworkStatus = old.TaskStates, old.NetworkStatus

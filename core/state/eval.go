@@ -1,6 +1,7 @@
 package state
 
 import (
+	"fmt"
 	"iter"
 
 	"github.com/seraiproject/serai/core/model"
@@ -56,6 +57,9 @@ func (t *Txn) UpsertEval(e *model.Evaluation) *model.Evaluation {
 		touch.group(group, func(g *model.TaskGroupSummary) { g.Queued = n })
 	}
 	t.changes.Evals = append(t.changes.Evals, &next)
+	if next.Status == model.EvalStatusComplete && len(next.FailedTGAllocs) == 0 && touch.tally.liveEvals > 0 {
+		t.unblock(&next)
+	}
 	return &next
 }
 
@@ -72,4 +76,19 @@ func (t *Txn) DeleteEval(id model.EvalID) {
 		touch.tally.liveEvals--
 	}
 	t.changes.EvalsGone = append(t.changes.EvalsGone, old)
+}
+
+// unblock cancels what the job waits for: done placed everything.
+func (t *Txn) unblock(done *model.Evaluation) {
+	if done.Type == model.JobTypeSystem || done.Type == model.JobTypeSysBatch {
+		return // what waits there waits for single nodes
+	}
+	for e := range t.EvalsByJob(nil, done.JobKey()) {
+		if e.Status == model.EvalStatusBlocked && e.ID != done.ID {
+			c := *e
+			c.Status, c.StatusDescription = model.EvalStatusCanceled, fmt.Sprintf("evaluation %q successful", done.ID)
+			c.ModifyTime = done.ModifyTime
+			t.UpsertEval(&c)
+		}
+	}
 }

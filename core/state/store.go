@@ -68,6 +68,14 @@ func (s *Store) Snapshot() *Snapshot {
 	return newSnapshot(d.db.Txn(false), d.replaced)
 }
 
+// Watch is Snapshot for a loop of its own: ws also fires when a restored
+// snapshot replaces the state.
+func (s *Store) Watch(ws WatchSet) *Snapshot {
+	snap := s.Snapshot()
+	ws.Add(snap.replaced)
+	return snap
+}
+
 // Index returns the index of the last change.
 func (s *Store) Index() uint64 { return s.Snapshot().Index() }
 

@@ -1,6 +1,8 @@
 package state
 
 import (
+	memdb "github.com/hashicorp/go-memdb"
+
 	"github.com/seraiproject/serai/core/model"
 )
 
@@ -43,8 +45,12 @@ func (c *Changes) Empty() bool {
 // Begin starts the one write transaction. It must end with Commit or Abort.
 func (s *Store) Begin() *Txn {
 	d := s.data.Load()
+	return s.begin(d.db.Txn(true), d)
+}
+
+func (s *Store) begin(txn *memdb.Txn, d *data) *Txn {
 	return &Txn{
-		Snapshot: newSnapshot(d.db.Txn(true), d.replaced),
+		Snapshot: newSnapshot(txn, d.replaced),
 		store:    s,
 		touched:  map[Table]bool{},
 		jobs:     map[model.JobKey]*jobTouch{},
@@ -116,4 +122,11 @@ func (t *Txn) bootstrap() {
 		Name: model.DefaultNodePool, Description: "Default node pool.", CreateIndex: t.now, ModifyIndex: t.now,
 	})
 	t.put(TableConfig, DefaultSchedulerConfig(t.now))
+}
+
+// Try starts a transaction on a copy of the state that nobody else sees: what
+// it writes is gone with it. It needs no Abort.
+func (s *Store) Try() *Txn {
+	d := s.data.Load()
+	return s.begin(d.db.Snapshot().Txn(true), d)
 }

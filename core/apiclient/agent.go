@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/url"
+	"strconv"
 
 	"github.com/seraiproject/serai/core/model"
 )
@@ -115,4 +116,49 @@ type Matches struct {
 func (c *Client) Search(ctx context.Context, prefix, context string, q *Query) (*Matches, error) {
 	out, _, err := write[Matches](ctx, c, "/v1/search", q, struct{ Prefix, Context string }{prefix, context})
 	return out, err
+}
+
+// RaftServer is one member of the Raft group.
+type RaftServer struct {
+	ID           string
+	Node         string
+	Address      string
+	Leader       bool
+	Voter        bool
+	RaftProtocol string
+}
+
+// RaftConfiguration lists the members of the Raft group.
+func (c *Client) RaftConfiguration(ctx context.Context, q *Query) ([]*RaftServer, error) {
+	out, _, err := one[struct{ Servers []*RaftServer }](ctx, c, "/v1/operator/raft/configuration", q)
+	if err != nil || out == nil {
+		return nil, err
+	}
+	return out.Servers, nil
+}
+
+// RemoveRaftPeer takes a member out of the Raft group.
+func (c *Client) RemoveRaftPeer(ctx context.Context, id string) error {
+	_, err := c.Do(ctx, "DELETE", "/v1/operator/raft/peer", (*Query)(nil).with("id", id), nil, nil)
+	return err
+}
+
+// SchedulerConfiguration reads the operator's choices for scheduling.
+func (c *Client) SchedulerConfiguration(ctx context.Context) (*model.SchedulerConfiguration, error) {
+	out, _, err := one[struct{ SchedulerConfig *model.SchedulerConfiguration }](ctx, c, "/v1/operator/scheduler/configuration", nil)
+	if err != nil || out == nil {
+		return nil, err
+	}
+	return out.SchedulerConfig, nil
+}
+
+// SetSchedulerConfiguration replaces the operator's choices, provided that they
+// were last changed at config.ModifyIndex; it reports whether it did.
+func (c *Client) SetSchedulerConfiguration(ctx context.Context, config *model.SchedulerConfiguration) (bool, error) {
+	q := (*Query)(nil).with("cas", strconv.FormatUint(config.ModifyIndex, 10))
+	out, _, err := write[struct{ Updated bool }](ctx, c, "/v1/operator/scheduler/configuration", q, config)
+	if err != nil {
+		return false, err
+	}
+	return out.Updated, nil
 }

@@ -216,3 +216,57 @@ func (c *Client) JobSummary(ctx context.Context, id model.JobID, q *Query) (*mod
 func (c *Client) JobSubmission(ctx context.Context, id model.JobID, version uint64, q *Query) (*Submission, *Meta, error) {
 	return one[Submission](ctx, c, JobPath(id, "/submission"), q.with("version", strconv.FormatUint(version, 10)))
 }
+
+// ScaleStatus is how many allocations a job's groups want and have.
+type ScaleStatus struct {
+	JobID      model.JobID
+	JobStopped bool
+	TaskGroups map[string]struct{ Desired, Placed, Running, Healthy, Unhealthy int }
+}
+
+// JobScale reads a job's ScaleStatus.
+func (c *Client) JobScale(ctx context.Context, id model.JobID, q *Query) (*ScaleStatus, *Meta, error) {
+	return one[ScaleStatus](ctx, c, JobPath(id, "/scale"), q)
+}
+
+// ScaleJob changes the count of a group.
+func (c *Client) ScaleJob(ctx context.Context, id model.JobID, group string, count int, message string, q *Query) (*JobResponse, *Meta, error) {
+	return write[JobResponse](ctx, c, JobPath(id, "/scale"), q, struct {
+		Count   int
+		Target  map[string]string
+		Message string
+	}{count, map[string]string{"Job": string(id), "Group": group}, message})
+}
+
+// DispatchRequest starts a child of a parameterized job.
+type DispatchRequest struct {
+	Payload          []byte
+	Meta             map[string]string
+	IdPrefixTemplate string //nolint:revive // the key of the API
+	Priority         int
+	// IdempotencyToken makes a repeated call return the first child.
+	IdempotencyToken string `json:"-"`
+}
+
+// DispatchResponse answers a DispatchRequest.
+type DispatchResponse struct {
+	DispatchedJobID model.JobID
+	EvalID          model.EvalID
+}
+
+// DispatchJob starts a child of a parameterized job.
+func (c *Client) DispatchJob(ctx context.Context, id model.JobID, r *DispatchRequest, q *Query) (*DispatchResponse, *Meta, error) {
+	if r.IdempotencyToken != "" {
+		q = q.with("idempotency_token", r.IdempotencyToken)
+	}
+	return write[DispatchResponse](ctx, c, JobPath(id, "/dispatch"), q, r)
+}
+
+// ForcePeriodicJob starts a child of a periodic job now.
+func (c *Client) ForcePeriodicJob(ctx context.Context, id model.JobID, q *Query) (model.EvalID, error) {
+	out, _, err := write[struct{ EvalID model.EvalID }](ctx, c, JobPath(id, "/periodic/force"), q, nil)
+	if err != nil {
+		return "", err
+	}
+	return out.EvalID, nil
+}

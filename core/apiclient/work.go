@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/seraiproject/serai/core/model"
 )
@@ -172,5 +173,24 @@ func (c *Client) SetNodeEligibility(ctx context.Context, id model.NodeID, eligib
 // SystemGC makes the servers collect everything that is over.
 func (c *Client) SystemGC(ctx context.Context, q *Query) error {
 	_, err := c.Do(ctx, http.MethodPut, "/v1/system/gc", q, nil, nil)
+	return err
+}
+
+// DrainSpec says how to empty a node. A Deadline of zero is none; a negative one
+// moves everything at once.
+type DrainSpec struct {
+	Deadline         time.Duration
+	IgnoreSystemJobs bool
+}
+
+// DrainNode empties a node, or with a nil spec stops doing so; eligible then
+// lets it take new work again.
+func (c *Client) DrainNode(ctx context.Context, id model.NodeID, spec *DrainSpec, eligible bool, meta map[string]string, q *Query) error {
+	_, err := c.put(ctx, "/v1/node/"+Segment(id)+"/drain", q, struct {
+		NodeID       model.NodeID
+		DrainSpec    *DrainSpec
+		MarkEligible bool
+		Meta         map[string]string
+	}{id, spec, eligible, meta}, nil)
 	return err
 }

@@ -160,12 +160,14 @@ func leaves(d Deps) []*leaf {
 	all := []*leaf{
 		jobRun(), jobPlan(), jobValidate(), jobInit(), jobStatus(), jobStop(), jobInspect(), jobHistory(), jobRevert(),
 		jobAllocs(), jobDeployments(), jobEval(), jobPromote(), jobStart(),
+		jobDispatch(), jobPeriodicForce(), jobScale(),
 		allocStatus(), allocLogs(), allocExec(), allocFS(), allocStop(), allocRestart(), allocSignal(), allocChecks(),
-		nodeStatus(), nodeEligibility(), nodeConfig(),
+		nodeStatus(), nodeEligibility(), nodeDrain(), nodeConfig(),
 		serverMembers(), serverJoin(), serverForceLeave(),
 		evalStatus(), evalList(),
 		deploymentStatus(), deploymentList(), deploymentPromote(), deploymentFail(), deploymentPause(), deploymentResume(),
-		pluginList(), status(), systemGC(), agentInfo(), configValidate(), versionCommand(), operatorAPI(),
+		pluginList(), status(), systemGC(), agentInfo(), configValidate(), versionCommand(),
+		operatorAPI(), raftListPeers(), raftRemovePeer(), schedulerGet(), schedulerSet(),
 	}
 	if d.RunAgent != nil {
 		all = append(all, agentCommand())
@@ -200,6 +202,11 @@ var groups = []group{
 		[]string{"Check configuration files", "serai config validate <path>"}},
 	{"operator", "Tools for those who run a cluster", "This command groups tools for those who run a cluster.",
 		[]string{"Make any API request", "serai operator api /v1/nodes"}},
+	{"operator raft", "The servers' Raft group", "This command groups what can be done with the Raft group of the servers.",
+		[]string{"List its members", "serai operator raft list-peers"}},
+	{"operator scheduler", "The scheduler's configuration", "This command groups what can be done with the scheduler's configuration.",
+		[]string{"Spread work over nodes", "serai operator scheduler set-config -scheduler-algorithm=spread"}},
+	periodicGroup,
 }
 
 type groupCommand struct {
@@ -221,8 +228,13 @@ func (g *groupCommand) Help() string {
 	b.WriteString("\nSubcommands:\n")
 	subs := map[string]string{}
 	for _, l := range leaves(g.deps) {
-		if name, ok := strings.CutPrefix(l.words, g.group.words+" "); ok {
+		if name, ok := strings.CutPrefix(l.words, g.group.words+" "); ok && !strings.Contains(name, " ") {
 			subs[name] = l.synopsis
+		}
+	}
+	for _, sub := range groups {
+		if name, ok := strings.CutPrefix(sub.words, g.group.words+" "); ok {
+			subs[name] = sub.synopsis
 		}
 	}
 	b.WriteString(nameList(subs))
@@ -262,7 +274,9 @@ func rootHelp(d Deps) string {
 		}
 	}
 	for _, g := range groups {
-		synopses[g.words] = g.synopsis
+		if !strings.Contains(g.words, " ") {
+			synopses[g.words] = g.synopsis
+		}
 	}
 	width := 0
 	for name := range synopses {

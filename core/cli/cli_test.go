@@ -166,6 +166,11 @@ const (
 	clientOne = "/v1/client/allocation/31b080cc-0000-4000-8000-000000000001"
 )
 
+const schedulerConfig = `{"SchedulerConfig":{"SchedulerAlgorithm":"binpack","PreemptionConfig":{"SystemSchedulerEnabled":true},"ModifyIndex":5}}`
+
+// draining is the node while it is being emptied.
+var draining = strings.Replace(nodeFull, `"Status":"ready"`, `"Status":"ready","DrainStrategy":{"Deadline":300000000000}`, 1)
+
 // standard are the replies of a small cluster.
 func standard() map[string][]string {
 	return map[string][]string{
@@ -330,6 +335,35 @@ func TestCommands(t *testing.T) {
 		{name: "node-status-short", args: "node status -short cb5157"},
 		{name: "node-ambiguous", args: "node status cb51"},
 		{name: "node-none", args: "node status ab"},
+		{name: "node-drain", args: "node drain -enable -deadline 5m -m rack cb5157a3-0000-4000-8000-000000000001", replies: map[string][]string{
+			"GET /v1/nodes?prefix=cb5157a3-0000-4000-8000-000000000001": {list(nodeOne)}, "PUT " + nodePath + "/drain": {"{}"},
+			"GET " + nodePath: {draining, draining, draining, nodeFull},
+			"GET " + nodePath + "/allocations": {
+				list(allocOne),
+				list(strings.Replace(allocOne, `"DesiredStatus":"run"`, `"DesiredStatus":"run","DesiredTransition":{"Migrate":true}`, 1)),
+				list(strings.Replace(allocOne, `"DesiredStatus":"run"`, `"DesiredStatus":"stop","DesiredTransition":{"Migrate":true}`, 1)),
+				list(strings.NewReplacer(`"DesiredStatus":"run"`, `"DesiredStatus":"stop"`, `"running"`, `"complete"`).Replace(allocOne)),
+			},
+		}},
+		{name: "node-drain-prefix-no", args: "node drain -enable cb5157", stdin: "\n"},
+		{name: "node-drain-disable", args: "node drain -disable -yes cb5157", replies: map[string][]string{"PUT " + nodePath + "/drain": {"{}"}}},
+		{name: "node-drain-none", args: "node drain -monitor -self"},
+		{name: "node-drain-unsaid", args: "node drain cb5157"},
+		{name: "job-dispatch", args: "job dispatch -meta k=v -detach web -", stdin: "payload", replies: map[string][]string{"PUT /v1/job/web/dispatch": {`{"DispatchedJobID":"web/dispatch-1-abc","EvalID":"78e6b3dc-0000-4000-8000-000000000001"}`}}},
+		{name: "job-dispatch-wait", args: "job dispatch -wait web", replies: map[string][]string{
+			"PUT /v1/job/web/dispatch":                   {`{"DispatchedJobID":"web/dispatch-1-abc","EvalID":"78e6b3dc-0000-4000-8000-000000000001"}`},
+			"GET " + evalPath:                            {strings.Replace(evalDone, `"DeploymentID":"664a8104-0000-4000-8000-000000000001",`, "", 1)},
+			"GET /v1/job/web/dispatch-1-abc/allocations": {list(allocOne), list(strings.Replace(allocOne, `"running"`, `"failed"`, 1))},
+		}},
+		{name: "job-periodic-force", args: "job periodic force -detach web", replies: map[string][]string{"PUT /v1/job/web/periodic/force": {`{"EvalID":"78e6b3dc-0000-4000-8000-000000000001"}`}}},
+		{name: "job-scale", args: "job scale -detach web 4", replies: map[string][]string{"PUT /v1/job/web/scale": {`{"EvalID":"78e6b3dc-0000-4000-8000-000000000001"}`}}},
+		{name: "job-scale-blocked", args: "job scale web front 4", replies: map[string][]string{"PUT /v1/job/web/scale": {`400!job scaling blocked due to active deployment`}}},
+		{name: "raft-list-peers", args: "operator raft list-peers", replies: map[string][]string{"GET /v1/operator/raft/configuration": {`{"Index":0,"Servers":[{"ID":"u1","Node":"s1.global","Address":"127.0.0.1:4647","Leader":true,"Voter":true,"RaftProtocol":"3"}]}`}}},
+		{name: "scheduler-get-config", args: "operator scheduler get-config", replies: map[string][]string{"GET /v1/operator/scheduler/configuration": {schedulerConfig}}},
+		{name: "scheduler-set-config", args: "operator scheduler set-config -scheduler-algorithm=spread -preempt-system-scheduler=false", replies: map[string][]string{
+			"GET /v1/operator/scheduler/configuration": {schedulerConfig}, "PUT /v1/operator/scheduler/configuration": {`{"Updated":true,"Index":9}`},
+		}},
+		{name: "help-group-nested", args: "operator"},
 		{name: "node-eligibility", args: "node eligibility -disable cb5157"},
 		{name: "node-eligibility-unsaid", args: "node eligibility cb5157"},
 		{name: "server-members", args: "server members"},

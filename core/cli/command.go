@@ -92,6 +92,9 @@ func (f *flags) flagStrings(name, what, text string) *[]string {
 // hiddenBool declares a flag that the help does not show.
 func (f *flags) hiddenBool(name string) *bool { return f.Bool(name, false, "") }
 
+// sortOrder puts the flags declared so far into alphabetical order for the help.
+func (f *flags) sortOrder() { slices.Sort(f.order) }
+
 // given reports whether the flag was on the command line.
 func (f *flags) given(name string) bool {
 	found := false

@@ -1,6 +1,13 @@
 package cli
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/seraiproject/serai/core/apiclient"
+)
+
+// staleQuery is a query that any server may answer.
+func staleQuery(stale bool) *apiclient.Query { return &apiclient.Query{Stale: stale} }
 
 func systemGC() *leaf {
 	return &leaf{

@@ -74,7 +74,15 @@ func (d *Driver) Start(ctx context.Context, t *driver.TaskConfig, c *TaskConfig)
 	if err != nil {
 		return nil, err
 	}
-	if env != nil && c.Event != "" {
+	if env == nil {
+		return task, nil
+	}
+	env.Log.Debug("task started", "task", t.GetName())
+	go func() {
+		<-task.done
+		env.Log.Debug("task ended", "task", t.GetName())
+	}()
+	if c.Event != "" {
 		env.Emit(driver.Event{Task: t, Message: c.Event})
 	}
 	return task, nil

@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
 	"github.com/seraiproject/serai/pluginsdk/driver"
@@ -52,6 +53,10 @@ func TestMain(m *testing.M) {
 	}
 	code := m.Run()
 	os.RemoveAll(dir)
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
 	os.Exit(code)
 }
 
@@ -581,6 +586,69 @@ func runHost(dir string) int {
 		return fail(err)
 	}
 	select {}
+}
+
+// lines collects messages of a log.
+type lines struct {
+	mu   sync.Mutex
+	seen map[string]bool
+	more chan struct{}
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	var record struct{ Msg string }
+	if err := json.Unmarshal(p, &record); err != nil {
+		return 0, err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen[record.Msg] = true
+	close(l.more)
+	l.more = make(chan struct{})
+	return len(p), nil
+}
+
+func (l *lines) want(t *testing.T, message string) {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		l.mu.Lock()
+		seen, more := l.seen[message], l.more
+		l.mu.Unlock()
+		if seen {
+			return
+		}
+		select {
+		case <-more:
+		case <-timeout:
+			t.Fatalf("no log line %q", message)
+		}
+	}
+}
+
+// TestReattachTakesUpTheLog leaves a plugin without a reader of its log, while it logs, and comes back.
+func TestReattachTakesUpTheLog(t *testing.T) {
+	p := launch(t, "serai-driver-mock", nil)
+	_, out := p.start("ticks", map[string]any{"stdout_string": "tick\n", "stdout_repeat": 1_000_000, "stdout_repeat_duration": "1ms"})
+	p.start("brief", map[string]any{"run_for": "20ms"})
+	p.Detach()
+	// In the time of so many ticks the other task has ended and its end was logged.
+	for range 60 {
+		out.want("tick")
+	}
+	seen := &lines{seen: map[string]bool{}, more: make(chan struct{})}
+	log := slog.New(slog.NewJSONHandler(seen, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	again, err := host.Reattach(testContext(t), p.Record(), host.Options{Log: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Detach()
+	next := client(t, again)
+	next.start("third", nil)
+	seen.want(t, "task started")
+	if err := again.Kill(); err != nil {
+		t.Error(err)
+	}
 }
 
 // TestPluginDies kills plugins and recovers their tasks in new ones.

@@ -67,7 +67,12 @@ func (t *Txn) PlaceAlloc(a *model.Allocation, jobs []*model.Job) {
 			next.DeploymentStatus = old.DeploymentStatus
 		}
 		if cut, back := a.ClientStatus == model.AllocClientUnknown, old.ClientStatus == model.AllocClientUnknown; cut == back {
-			next.ClientStatus, next.ClientDescription, next.StateChanges = old.ClientStatus, old.ClientDescription, old.StateChanges
+			next.ClientStatus, next.ClientDescription = old.ClientStatus, old.ClientDescription
+			// More changes than are stored: it reported again by itself,
+			// and the plan notes that it is back.
+			if len(next.StateChanges) <= len(old.StateChanges) {
+				next.StateChanges = old.StateChanges
+			}
 		}
 	} else {
 		next.CreateIndex = t.now

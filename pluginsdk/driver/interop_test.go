@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -96,9 +97,27 @@ func handshake(version uint) plugin.HandshakeConfig {
 	}
 }
 
+// lockedBuffer takes the log of several loggers.
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *lockedBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *lockedBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
 // TestForeignHost runs a plugin under the library's own client, as hosts that are not ours do.
 func TestForeignHost(t *testing.T) {
-	var log bytes.Buffer
+	var log lockedBuffer
 	newClient := func(c *plugin.ClientConfig) *plugin.Client {
 		c.HandshakeConfig = handshake(2)
 		c.Plugins = plugin.PluginSet{"driver": conn{}}

@@ -217,6 +217,14 @@ func (s *session) runAgent(a *agentArgs) int {
 	reload := make(chan *config.Config, 1)
 	leave := make(chan struct{})
 	log := &logGate{to: s.deps.Stdout, indent: !cfg.LogJSON}
+	if cfg.LogFile != "" {
+		file, err := openLogFile(cfg.LogFile, cfg.LogRotateBytes, cfg.LogRotateDuration, cfg.LogRotateMaxFiles, s.deps.Now)
+		if err != nil {
+			return s.fail("==> Error starting agent: %v", err)
+		}
+		defer file.Close()
+		log.file = file
+	}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- s.deps.RunAgent(ctx, cfg, config.Host{
@@ -319,6 +327,7 @@ type logGate struct {
 	mu     sync.Mutex
 	to     io.Writer
 	indent bool
+	file   io.Writer // takes the same lines at once, as they are; may be nil
 	opened bool
 	held   []byte // before the gate opens: whole lines; after it: never
 	part   []byte // a line without its end
@@ -331,6 +340,11 @@ func (g *logGate) Write(p []byte) (int, error) {
 	end := bytes.LastIndexByte(g.part, '\n') + 1
 	if end == 0 {
 		return len(p), nil
+	}
+	if g.file != nil {
+		if _, err := g.file.Write(g.part[:end]); err != nil {
+			return 0, err
+		}
 	}
 	var out []byte
 	for line := range bytes.Lines(g.part[:end]) {

@@ -66,6 +66,10 @@ func (r *agentRun) wait(t *testing.T) int {
 
 func TestAgentBanner(t *testing.T) {
 	serving := make(chan struct{})
+	log, file := filepath.Join(t.TempDir(), "a.log"), filepath.Join(t.TempDir(), "agent.hcl")
+	if err := os.WriteFile(file, []byte(fmt.Sprintf("log_file = %q\n", log)), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	r := startAgent(t, func(ctx context.Context, cfg *config.Config, host config.Host) error {
 		fmt.Fprint(host.Log, "early\npart")
 		host.Ready(config.Info{ServerID: "cb7925cd-0111-9fbb-f976-b61491cd5d7b"})
@@ -73,13 +77,16 @@ func TestAgentBanner(t *testing.T) {
 		close(serving)
 		<-ctx.Done()
 		return nil
-	}, "-dev", "-node=n1", "-log-level=INFO")
+	}, "-dev", "-node=n1", "-log-level=INFO", "-config", file)
 	<-serving
 	r.signals <- os.Interrupt
 	if code := r.wait(t); code != exitOK {
 		t.Errorf("exit code %d", code)
 	}
-	golden(t, "agent/dev", r.out.String())
+	golden(t, "agent/dev", strings.ReplaceAll(r.out.String(), file, "agent.hcl"))
+	if text, err := os.ReadFile(log); err != nil || string(text) != "early\npartial\nlate\n" {
+		t.Errorf("log_file holds %q, error %v", text, err)
+	}
 }
 
 func TestAgentLeaves(t *testing.T) {

@@ -35,13 +35,13 @@ type Client struct {
 	DiskTotalMB         int      `hcl:"disk_total_mb"`
 	DiskFreeMB          int      `hcl:"disk_free_mb,inert"`
 	CPUDisableDmidecode bool     `hcl:"cpu_disable_dmidecode,inert"`
-	ReservableCores     string   `hcl:"reservable_cores,inert"`
+	ReservableCores     string   `hcl:"reservable_cores"`
 	Reserved            Reserved `hcl:"reserved"`
 
 	MinDynamicPort int `hcl:"min_dynamic_port"`
 	MaxDynamicPort int `hcl:"max_dynamic_port"`
-	ClientMinPort  int `hcl:"client_min_port,inert"`
-	ClientMaxPort  int `hcl:"client_max_port,inert"`
+	ClientMinPort  int `hcl:"client_min_port"`
+	ClientMaxPort  int `hcl:"client_max_port"`
 	NodeMaxAllocs  int `hcl:"node_max_allocs"`
 
 	// MaxKillTimeout bounds every task's kill_timeout.
@@ -50,13 +50,13 @@ type Client struct {
 	GCDiskUsageThreshold  float64       `hcl:"gc_disk_usage_threshold"`
 	GCInodeUsageThreshold float64       `hcl:"gc_inode_usage_threshold,inert"`
 	GCMaxAllocs           int           `hcl:"gc_max_allocs"`
-	GCParallelDestroys    int           `hcl:"gc_parallel_destroys"`
+	GCParallelDestroys    int           `hcl:"gc_parallel_destroys,inert"`
 	GCVolumesOnNodeGC     bool          `hcl:"gc_volumes_on_node_gc,inert"`
 
-	NoHostUUID                     bool `hcl:"no_host_uuid,tri"`
+	NoHostUUID                     bool `hcl:"no_host_uuid,tri,inert"`
 	DisableRemoteExec              bool `hcl:"disable_remote_exec"`
 	DefaultIneligible              bool `hcl:"default_ineligible"`
-	NomadServiceDiscovery          bool `hcl:"nomad_service_discovery,tri,inert"`
+	NomadServiceDiscovery          bool `hcl:"nomad_service_discovery,tri"`
 	BindWildcardDefaultHostNetwork bool `hcl:"bind_wildcard_default_host_network,tri,inert"`
 
 	CNIPath                 string            `hcl:"cni_path,inert"`

@@ -38,7 +38,7 @@ type Config struct {
 	LogRotateMaxFiles  int           `hcl:"log_rotate_max_files"`
 	EnableSyslog       bool          `hcl:"enable_syslog,inert"`
 	SyslogFacility     string        `hcl:"syslog_facility,inert"`
-	EnableDebug        bool          `hcl:"enable_debug"`
+	EnableDebug        bool          `hcl:"enable_debug,inert"`
 
 	LeaveOnInterrupt bool `hcl:"leave_on_interrupt"`
 	LeaveOnTerminate bool `hcl:"leave_on_terminate"`
@@ -63,7 +63,7 @@ type Config struct {
 	TLSConfig TLS       `hcl:"tls,inert"`
 	Limits    Limits    `hcl:"limits,lenient"`
 	RPC       RPC       `hcl:"rpc,lenient"`
-	UI        UI        `hcl:"ui,lenient"`
+	UI        UI        `hcl:"ui,lenient,inert"`
 	Autopilot Autopilot `hcl:"autopilot,inert"`
 	ACL       ACL       `hcl:"acl"`
 

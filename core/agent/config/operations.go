@@ -4,7 +4,7 @@ import "time"
 
 // Telemetry configures metrics.
 type Telemetry struct {
-	CollectionInterval         time.Duration `hcl:"collection_interval"`
+	CollectionInterval         time.Duration `hcl:"collection_interval,inert"`
 	InMemoryCollectionInterval time.Duration `hcl:"in_memory_collection_interval,inert"`
 	InMemoryRetentionPeriod    time.Duration `hcl:"in_memory_retention_period,inert"`
 

@@ -21,9 +21,9 @@ type Server struct {
 
 	RaftProtocol          int           `hcl:"raft_protocol"`
 	RaftMultiplier        int           `hcl:"raft_multiplier"`
-	RaftSnapshotThreshold int           `hcl:"raft_snapshot_threshold"`
-	RaftSnapshotInterval  time.Duration `hcl:"raft_snapshot_interval"`
-	RaftTrailingLogs      int           `hcl:"raft_trailing_logs"`
+	RaftSnapshotThreshold int           `hcl:"raft_snapshot_threshold,inert"`
+	RaftSnapshotInterval  time.Duration `hcl:"raft_snapshot_interval,inert"`
+	RaftTrailingLogs      int           `hcl:"raft_trailing_logs,inert"`
 	RaftBoltDB            RaftBoltDB    `hcl:"raft_boltdb,lenient,inert"`
 	RaftLogStore          RaftLogStore  `hcl:"raft_logstore,lenient,inert"`
 
@@ -50,10 +50,10 @@ type Server struct {
 	EventBufferSize   int  `hcl:"event_buffer_size,zero,inert"`
 
 	JobMaxPriority     int  `hcl:"job_max_priority"`
-	JobDefaultPriority int  `hcl:"job_default_priority"`
-	JobMaxCount        int  `hcl:"job_max_count,zero"`
-	JobMaxSourceSize   Size `hcl:"job_max_source_size"`
-	JobTrackedVersions int  `hcl:"job_tracked_versions"`
+	JobDefaultPriority int  `hcl:"job_default_priority,inert"`
+	JobMaxCount        int  `hcl:"job_max_count,zero,inert"`
+	JobMaxSourceSize   Size `hcl:"job_max_source_size,inert"`
+	JobTrackedVersions int  `hcl:"job_tracked_versions,inert"`
 
 	// DefaultSchedulerConfig applies at the first bootstrap only; nil means the
 	// built-in one.
@@ -64,7 +64,7 @@ type Server struct {
 
 	OIDCIssuer        string        `hcl:"oidc_issuer,inert"`
 	StartTimeout      time.Duration `hcl:"start_timeout,inert"`
-	RejoinAfterLeave  bool          `hcl:"rejoin_after_leave"`
+	RejoinAfterLeave  bool          `hcl:"rejoin_after_leave,inert"`
 	LicensePath       string        `hcl:"license_path,inert"`
 	NonVotingServer   bool          `hcl:"non_voting_server,inert"`
 	RedundancyZone    string        `hcl:"redundancy_zone,inert"`

@@ -10,8 +10,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"sync"
 
@@ -84,18 +82,26 @@ func (d *Driver) Start(ctx context.Context, task *driver.TaskConfig, config *Tas
 	if err := process.Supersede(ctx, stateDir); err != nil {
 		return nil, driver.Retryable(err)
 	}
-	if err := os.MkdirAll(stateDir, 0o700); err != nil {
-		return nil, driver.Retryable(fmt.Errorf("create state directory: %w", err))
-	}
-	h, err := d.start(env, settings, plan, task, config, stateDir)
+	cgroup, err := process.CgroupAt(supervised.CgroupName(Name, stateDir))
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(stateDir))
+		return nil, err
+	}
+	spec := process.Spec{
+		ID: task.GetId(), StateDir: stateDir, Anchor: task.GetAllocDir(),
+		Stdout: task.GetStdoutPath(), Stderr: task.GetStderrPath(), Cgroup: cgroup,
+	}
+	if err := process.Reserve(&spec); err != nil {
+		return nil, driver.Retryable(err)
+	}
+	h, err := d.start(env, settings, plan, task, config, spec)
+	if err != nil {
+		return nil, errors.Join(err, process.Release(stateDir))
 	}
 	return h, nil
 }
 
-func (d *Driver) start(env *driver.Env, settings *settings, plan plan, task *driver.TaskConfig, config *TaskConfig, stateDir string) (*Handle, error) {
-	options, err := containerOptions(settings, plan, task, config, stateDir)
+func (d *Driver) start(env *driver.Env, settings *settings, plan plan, task *driver.TaskConfig, config *TaskConfig, start process.Spec) (*Handle, error) {
+	options, err := containerOptions(settings, plan, task, config, start.StateDir)
 	if err != nil {
 		return nil, err
 	}
@@ -107,24 +113,17 @@ func (d *Driver) start(env *driver.Env, settings *settings, plan plan, task *dri
 	if err != nil {
 		return nil, err
 	}
-	cgroup, err := process.CgroupAt(options.CgroupPath)
-	if err != nil {
-		return nil, err
-	}
-	s := saved{Root: filepath.Join(stateDir, "container"), Name: filepath.Base(stateDir), Process: spec.Process,
+	s := saved{Root: filepath.Join(start.StateDir, "container"), Name: filepath.Base(start.StateDir), Process: spec.Process,
 		Capabilities: options.Capabilities, Options: lookup{Root: options.Root, Chroot: options.Chroot, Mounts: options.Mounts}}
 	request, err := json.Marshal(container.Request{ID: task.GetId(), Name: s.Name, Root: s.Root, Spec: spec,
-		Filter: filter, Cgroup: cgroup, NoPivotRoot: settings.NoPivotRoot})
+		Filter: filter, Cgroup: start.Cgroup, NoPivotRoot: settings.NoPivotRoot})
 	if err != nil {
 		return nil, err
 	}
-	p, err := process.Start(process.Spec{
-		ID: task.GetId(), StateDir: stateDir, Anchor: task.GetAllocDir(),
-		Stdout: task.GetStdoutPath(), Stderr: task.GetStderrPath(),
-		Cgroup: cgroup, Launch: &process.Launch{Name: container.LaunchName, Request: request},
-	})
+	start.Launch = &process.Launch{Name: container.LaunchName, Request: request}
+	p, err := process.Start(start)
 	if err != nil {
-		return nil, errors.Join(err, cgroup.Kill(killPatience), cgroup.Remove())
+		return nil, errors.Join(err, start.Cgroup.Kill(killPatience), start.Cgroup.Remove())
 	}
 	return &Handle{Task: supervised.New(p, env.Node), saved: s}, nil
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seraiproject/serai/pluginsdk/driver"
 	"github.com/seraiproject/serai/pluginsdk/process/supervised/supervisedtest"
+	"github.com/seraiproject/serai/pluginsdk/proto/driverpb"
 )
 
 var binary string
@@ -148,7 +149,11 @@ func leftovers(t testing.TB) []string {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all = append(all, found...)
+		for _, path := range found {
+			if info, err := os.Stat(path); err == nil && info.IsDir() {
+				all = append(all, path)
+			}
+		}
 	}
 	b, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
@@ -350,6 +355,20 @@ func TestMountsAndDevices(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(dir, "y")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestNetworkNamespace(t *testing.T) {
+	h := newHost(t)
+	path := supervisedtest.NetworkNamespace(t)
+	task := h.Run(t, shell("ls /sys/class/net; grep web /etc/hosts; cat /proc/sys/kernel/hostname; exec sleep 1000"), func(c *driver.TaskConfig) {
+		c.NetworkIsolationSpec = &driver.NetworkIsolation{Mode: driver.NetworkGroup, Path: path,
+			HostsConfig: &driverpb.HostsConfig{Hostname: "web-1", Address: "10.1.2.3"}}
+	})
+	supervisedtest.Eventually(t, "output", func() bool { return task.Stdout() == "lo\n10.1.2.3 web-1\nweb-1\n" })
+	var out bytes.Buffer
+	if got, err := task.Exec(driver.ExecCommand{Args: []string{"ls", "/sys/class/net"}, Stdout: &out}); err != nil || got.Code != 0 || out.String() != "lo\n" {
+		t.Errorf("exec: %+v, %v, %q", got, err, &out)
 	}
 }
 

@@ -232,6 +232,28 @@ func TestOOM(t *testing.T) {
 	}
 }
 
+func TestNetworkNamespace(t *testing.T) {
+	h := newHost(t)
+	path := supervisedtest.NetworkNamespace(t)
+	task := h.Run(t, shell("grep -c : /proc/net/dev; exec sleep 1000"), func(c *driver.TaskConfig) {
+		c.NetworkIsolationSpec = &driver.NetworkIsolation{Mode: driver.NetworkGroup, Path: path}
+	})
+	supervisedtest.Eventually(t, "output", func() bool { return task.Stdout() == "1\n" })
+	var out bytes.Buffer
+	if got, err := task.Exec(driver.ExecCommand{Args: []string{"grep", "-c", ":", "/proc/net/dev"}, Stdout: &out}); err != nil || got.Code != 0 || out.String() != "1\n" {
+		t.Errorf("exec: %+v, %v, %q", got, err, &out)
+	}
+}
+
+func TestUser(t *testing.T) {
+	h := newHost(t)
+	task := h.Run(t, shell("id -un; echo again >/dev/stdout; cat /proc/self/oom_score_adj"), func(c *driver.TaskConfig) { c.User = "nobody" })
+	task.Wait()
+	if got := task.Output(); got != "nobody\nagain\n0\n" {
+		t.Errorf("output %q, %s", got, task.Stderr())
+	}
+}
+
 func TestRefused(t *testing.T) {
 	h := supervisedtest.New(t, binary, map[string]any{"enabled": true, "denied_host_uids": "1,65534", "denied_envvars": []string{"SECRET_*"}})
 	cases := []struct {

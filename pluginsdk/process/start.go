@@ -35,10 +35,11 @@ func Start(spec Spec) (*Process, error) {
 }
 
 func start(spec *Spec) (_ *Process, err error) {
-	if err := os.MkdirAll(spec.StateDir, 0o700); err != nil {
-		return nil, fmt.Errorf("create state directory: %w", err)
-	}
-	if err := beginning(spec).save(); err != nil {
+	if _, err := os.Stat(spec.StateDir); err != nil {
+		if err := Reserve(spec); err != nil {
+			return nil, err
+		}
+	} else if err := beginning(spec).save(); err != nil {
 		return nil, err
 	}
 	f := &inherited{}
@@ -159,12 +160,14 @@ var ownStartTime = sync.OnceValue(func() uint64 {
 })
 
 // save stores the record beside the exit record, for LoadRecord.
-func (r *Record) save() error {
+func (r *Record) save() error { return r.saveIn(r.StateDir) }
+
+func (r *Record) saveIn(dir string) error {
 	b, err := json.Marshal(r)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(r.StateDir, recordFile)
+	path := filepath.Join(dir, recordFile)
 	if err := os.WriteFile(path+".tmp", b, 0o600); err != nil {
 		return fmt.Errorf("store task record: %w", err)
 	}

@@ -37,19 +37,49 @@ func Sweep(ctx context.Context, folder string) error {
 	}
 	var errs []error
 	for _, dir := range dirs {
-		r, err := LoadRecord(dir)
-		if err != nil {
-			// Not even begun, or the disk was full: leave it some time.
-			if info, err := os.Stat(dir); err == nil && time.Since(info.ModTime()) > time.Hour {
+		var pid int
+		var startTime uint64
+		if n, _ := fmt.Sscanf(filepath.Base(dir), reserving, &pid, &startTime); n == 2 {
+			if !alive(BootID(), pid, startTime) {
 				errs = append(errs, removeState(dir))
 			}
 			continue
 		}
-		if r.orphaned() {
+		if r, err := LoadRecord(dir); err == nil && r.orphaned() {
 			errs = append(errs, r.clear(ctx))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// reserving names a state directory that has no record yet, by the process
+// that is making it.
+const reserving = "new-%d-%d"
+
+// Reserve makes the state directory of spec with a first record in it, so that
+// Sweep knows it from the first moment on. Start does so itself; only a caller
+// with files of its own to put there needs to.
+func Reserve(spec *Spec) error {
+	parent := filepath.Dir(spec.StateDir)
+	r := beginning(spec)
+	r.StateDir = filepath.Join(parent, fmt.Sprintf(reserving, r.StarterPID, r.StarterStartTime)+"-"+filepath.Base(spec.StateDir))
+	make := func() error { return os.MkdirAll(r.StateDir, 0o700) }
+	err := make()
+	if errors.Is(err, os.ErrNotExist) {
+		err = make() // the task's folder has just gone with its last instance
+	}
+	if err != nil {
+		return fmt.Errorf("create state directory: %w", err)
+	}
+	at := r.StateDir
+	r.StateDir = spec.StateDir
+	if err := r.saveIn(at); err != nil {
+		return errors.Join(err, removeState(at))
+	}
+	if err := os.Rename(at, spec.StateDir); err != nil {
+		return errors.Join(fmt.Errorf("create state directory: %w", err), removeState(at))
+	}
+	return nil
 }
 
 // Supersede clears earlier instances of the task that is about to start in
@@ -71,6 +101,9 @@ func Supersede(ctx context.Context, stateDir string) error {
 	}
 	return errors.Join(errs...)
 }
+
+// Release undoes Reserve.
+func Release(stateDir string) error { return removeState(stateDir) }
 
 // removeState removes a state directory, and the folder of its task if that was
 // the last instance.

@@ -10,10 +10,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/opencontainers/runtime-spec/specs-go"
 	"go.uber.org/goleak"
 	"golang.org/x/sys/unix"
 
@@ -46,7 +46,7 @@ type box struct {
 
 // run starts a shell script in a container and returns it with the reader of
 // its output.
-func run1(t testing.TB, script string, edit func(*Options)) (*box, *bytes.Buffer) {
+func run1(t testing.TB, script string, edit func(*Options)) (*box, *output) {
 	t.Helper()
 	// Not below t.TempDir, whose parents other users may not enter.
 	dir, err := os.MkdirTemp("/var/tmp", "serai-exec-test")
@@ -110,7 +110,7 @@ func run1(t testing.TB, script string, edit func(*Options)) (*box, *bytes.Buffer
 		reader.Close()
 		t.Fatal(err)
 	}
-	var out bytes.Buffer
+	var out output
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -129,6 +129,24 @@ func run1(t testing.TB, script string, edit func(*Options)) (*box, *bytes.Buffer
 		}
 	})
 	return b, &out
+}
+
+// output is a buffer that may be read while it is written.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
 }
 
 func values(m map[string]string) (v []string) {
@@ -169,19 +187,45 @@ func waitFor(t testing.TB, ok func() bool) {
 
 func TestExec(t *testing.T) {
 	b, _ := run1(t, "exec sleep 1000", nil)
-	process1 := func(args ...string) *specs.Process {
+	command := func(script string) Command {
 		p := *b.request.Spec.Process
-		p.Args = args
-		return &p
+		p.Args = []string{"/bin/sh", "-c", script}
+		return Command{Root: b.request.Root, Name: b.request.Name, Filter: b.request.Filter, Process: &p}
 	}
 	var out, errs bytes.Buffer
-	exit, err := Exec(t.Context(), Command{Root: b.request.Root, Name: b.request.Name, Filter: b.request.Filter,
-		Process: process1("/bin/sh", "-c", "cat; id -u; ps ax | grep -c 'slee[p]'; grep -E 'Seccomp:|NoNewPrivs|CapEff' /proc/self/status; echo err >&2; exit 5")},
+	exit, err := Exec(t.Context(), command("cat; id -u; grep -E 'Seccomp:|NoNewPrivs' /proc/self/status | tr -d '\\t'; ls /proc/self/fd | wc -l; echo err >&2; exit 5"),
 		process.Stream{Stdin: strings.NewReader("in\n"), Stdout: &out, Stderr: &errs})
-	t.Logf("%+v %v\n%s%s", exit, err, &out, &errs)
+	if err != nil || exit.Code != 5 || out.String() != "in\n65534\nNoNewPrivs:1\nSeccomp:2\n4\n" || errs.String() != "err\n" {
+		t.Errorf("exit %+v, %v, stdout %q, stderr %q", exit, err, &out, &errs)
+	}
 	out.Reset()
-	exit, err = Exec(t.Context(), Command{Root: b.request.Root, Name: b.request.Name, Filter: b.request.Filter,
-		Process: process1("/bin/sh", "-c", "tty; read x; echo got $x; exit 6")},
-		process.Stream{TTY: true, Stdin: strings.NewReader("in\n"), Stdout: &out})
-	t.Logf("%+v %v\n%s", exit, err, &out)
+	exit, err = Exec(t.Context(), command("tty; read x; echo got $x; kill -9 $$"), process.Stream{TTY: true, Stdin: strings.NewReader("in\n"), Stdout: &out})
+	if err != nil || exit.Signal != unix.SIGKILL || !strings.HasPrefix(out.String(), "/dev/pts/0\r\n") || !strings.HasSuffix(out.String(), "got in\r\n") {
+		t.Errorf("tty: exit %+v, %v, output %q", exit, err, &out)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	r, w := io.Pipe()
+	go func() {
+		_, _ = r.Read(make([]byte, 1))
+		cancel()
+	}()
+	if _, err := Exec(ctx, command("echo; exec sleep 1000"), process.Stream{Stdout: w}); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	r.Close()
+	c := command("")
+	c.Process.Args = []string{"/no/such"}
+	if _, err := Exec(t.Context(), c, process.Stream{}); err == nil || !strings.Contains(err.Error(), "/no/such") {
+		t.Errorf("missing command: %v", err)
+	}
+}
+
+// Neither the socket of the filter nor any other descriptor of the launch stage
+// may reach the task.
+func TestDescriptors(t *testing.T) {
+	b, out := run1(t, "ls /proc/self/fd | tr '\\n' ' '; sleep 0.01; exit 0", nil)
+	if exit := b.finish(t); !exit.Success() {
+		t.Errorf("exit %+v", exit)
+	}
+	waitFor(t, func() bool { return out.String() == "0 1 2 3 " }) // 3 is the directory itself
 }

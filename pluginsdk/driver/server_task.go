@@ -220,6 +220,14 @@ func (s *server[C, T, H]) DestroyTask(ctx context.Context, req *driverpb.Destroy
 	if err != nil {
 		return &driverpb.DestroyTaskResponse{}, nil
 	}
+	release, err := e.Alone(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("destroy task %s: another call is at it: %w", req.GetTaskId(), err)
+	}
+	defer release()
+	if s.table.Entry(req.GetTaskId()) != e {
+		return &driverpb.DestroyTaskResponse{}, nil
+	}
 	if _, ended := e.Outcome(); !ended {
 		if !req.GetForce() {
 			return nil, fmt.Errorf("destroy task %s: still running; stop it first or force", req.GetTaskId())

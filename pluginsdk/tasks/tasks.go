@@ -36,6 +36,18 @@ type Entry[H any] struct {
 
 	done    chan struct{}
 	outcome Outcome
+	// alone holds one token.
+	alone chan struct{}
+}
+
+// Alone waits until no other caller of Alone is busy with this task. Release lets the next one in.
+func (e *Entry[H]) Alone(ctx context.Context) (release func(), err error) {
+	select {
+	case e.alone <- struct{}{}:
+		return func() { <-e.alone }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // Done is closed when the task has ended.
@@ -95,6 +107,7 @@ func (t *Table[H]) Release(id string) {
 // before the task, the entry stays open: the task goes on without this process.
 func (t *Table[H]) Add(ctx context.Context, e Entry[H], wait func(context.Context) Outcome) *Entry[H] {
 	e.done = make(chan struct{})
+	e.alone = make(chan struct{}, 1)
 	entry := &e
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -90,6 +90,19 @@ func TestEveryWaiterGetsTheOutcome(t *testing.T) {
 	close(end)
 	wg.Wait()
 	table.Close()
+
+	release, err := e.Alone(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Alone(brief); !errors.Is(err, context.Canceled) {
+		t.Errorf("two callers are alone: %v", err)
+	}
+	release()
+	if release, err = e.Alone(t.Context()); err != nil {
+		t.Errorf("alone after release: %v", err)
+	}
+	release()
 	if waits != 1 {
 		t.Errorf("the task was waited for %d times", waits)
 	}

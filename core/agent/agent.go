@@ -183,11 +183,6 @@ func (a *agent) reload(cfg *config.Config) {
 	if l, err := level(cfg.LogLevel); err == nil {
 		a.least.Set(l)
 	}
-	if a.node != nil {
-		if err := a.node.ReloadPlugins(pluginBlocks(cfg)); err != nil {
-			a.log.Error("plugins were not reloaded", "err", err)
-		}
-	}
 	if a.client != nil && len(cfg.Client.Servers) > 0 {
 		a.client.SetServers(withPort(cfg.Client.Servers, defaultRPCPort))
 	}

@@ -120,8 +120,9 @@ func (f *facts) stats() map[string]map[string]string {
 		out = f.server.Stats()
 	}
 	if f.node != nil {
-		out["client"] = f.node.Stats()
-		out["client"]["known_servers"] = strings.Join(f.Servers(), ",")
+		out["client"] = map[string]string{
+			"node_id": string(f.node.NodeID()), "known_servers": strings.Join(f.Servers(), ","),
+		}
 	}
 	out["runtime"] = map[string]string{
 		"arch":        runtime.GOARCH,

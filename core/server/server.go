@@ -129,6 +129,9 @@ func advertised(a net.Addr) string {
 // leader or in another region, as each call needs.
 func (s *Server) Caller() rpc.Caller { return s.router }
 
+// ID is the server's ID in Raft, which it keeps in its data folder.
+func (s *Server) ID() string { return s.group.ID() }
+
 // Addr is the address (host:port) that others use for calls.
 func (s *Server) Addr() string { return s.rpcAddr }
 

@@ -228,7 +228,7 @@ func (r *Runner) wait(ctx context.Context, id string) {
 	d, err := r.driver(ctx)
 	if err != nil {
 		if ctx.Err() == nil {
-			r.send(evExited{Exit{Err: err}})
+			r.send(evExited{id, Exit{Err: err}})
 		}
 		return
 	}
@@ -244,7 +244,7 @@ func (r *Runner) wait(ctx context.Context, id string) {
 			r.log.Warn("output of the task may be incomplete", "error", err)
 		}
 	}
-	r.send(evExited{x})
+	r.send(evExited{id, x})
 }
 
 // How often a driver is asked to stop a task, and the waits in between.

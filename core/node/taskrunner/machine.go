@@ -18,10 +18,13 @@ type (
 		network *Network
 	}
 	evNotStarted struct{ err *StartError } // it failed to
-	evExited     struct{ exit Exit }       // the task ended by itself or was stopped
-	evNotStopped struct{ err error }       // the driver could not stop it
-	evTimer      struct{}                  // WakeAt has come
-	evKill       struct {                  // the task is to end
+	evExited     struct {                  // the task ended by itself or was stopped
+		id   string
+		exit Exit
+	}
+	evNotStopped struct{ err error } // the driver could not stop it
+	evTimer      struct{}            // WakeAt has come
+	evKill       struct {            // the task is to end
 		reason *model.TaskEvent // why, when it is not the user or the servers
 		ending Ending
 	}
@@ -143,7 +146,9 @@ func next(old *State, e event, f *facts) (*State, []action) {
 			return s.failed(f, e.err.Retryable)
 		}
 	case evExited:
-		return s.exited(e.exit, f)
+		if e.id == s.ID { // not of an earlier start that could not be stopped
+			return s.exited(e.exit, f)
+		}
 	case evNotStopped:
 		if s.phase() == Stopping {
 			s.emit(killed(f.now, e.err))
@@ -185,11 +190,11 @@ func (s *State) to(p Phase) *State {
 
 // start asks the driver to start the task under a new name.
 func (s *State) start(f *facts) (*State, []action) {
+	s.WakeAt = time.Time{}
 	if !s.SetUp {
 		return s.to(SettingUp), []action{doSetUp}
 	}
 	s.ID, s.Handle, s.Network = f.newID(), nil, nil
-	s.WakeAt = time.Time{}
 	return s.to(Starting), []action{doStart}
 }
 
@@ -397,10 +402,11 @@ func (s *State) lost(err error, f *facts) (*State, []action) {
 	default:
 		return s, nil
 	}
-	s.emit(failedRestoring(f.now, err))
 	if s.Ending != nil {
+		s.emit(killed(f.now, nil))
 		return s.die(f, s.Ending.Fail)
 	}
+	s.emit(failedRestoring(f.now, err))
 	s.Again, s.Counted = false, false
 	s.Observed.State = model.TaskStatePending
 	return s.to(Held), []action{doDestroy}

@@ -271,6 +271,9 @@ func (r *Runner) step(ctx context.Context, e event, timer *time.Timer) {
 		r.log.Debug("task", "event", fmt.Sprintf("%T", e), "phase", s.phase(), "state", s.Observed.State)
 		r.config.Changed()
 	}
+	if ctx.Err() != nil {
+		return // the next agent acts
+	}
 	for _, a := range actions {
 		r.act(ctx, a, s, timer)
 	}

@@ -122,7 +122,7 @@ func onEveryNode(j *model.Job) bool {
 // step is how many nodes each placement looks at besides those that earlier
 // ones looked at.
 func (s *stack) step() int {
-	if s.spread != nil || s.group.HasAffinities() {
+	if s.spread != nil || s.deviceOf != nil || s.group.HasAffinities() {
 		limit := int(s.run.config.NodeLimitForFeasibilityChecks)
 		if limit <= 0 {
 			limit = minRanked

@@ -20,6 +20,10 @@ type inventory struct {
 	columns map[string]*Column
 }
 
+// maxCached bounds each cache. Jobs rarely name more different datacenters or
+// attributes than that; if they do, the caches start anew.
+const maxCached = 64
+
 func newInventory() *inventory { return &inventory{} }
 
 // Kinds numbers the kinds of node: two nodes of one kind differ only in their
@@ -90,7 +94,7 @@ func (v *View) Ready(pool string, datacenters []string) *Candidates {
 			c.Available[n.Node.Datacenter]++
 		}
 	})
-	if inv.ready == nil {
+	if inv.ready == nil || len(inv.ready) >= maxCached {
 		inv.ready = map[string]*Candidates{}
 	}
 	inv.ready[key] = c
@@ -122,7 +126,7 @@ func (v *View) Column(name string, value func(*model.Node) (string, bool)) *Colu
 		}
 		c.Of[o] = i
 	})
-	if inv.columns == nil {
+	if inv.columns == nil || len(inv.columns) >= maxCached {
 		inv.columns = map[string]*Column{}
 	}
 	inv.columns[name] = c

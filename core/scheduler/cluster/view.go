@@ -1,6 +1,8 @@
 package cluster
 
 import (
+	"maps"
+
 	"github.com/seraiproject/serai/core/model"
 )
 
@@ -114,12 +116,14 @@ func (e *Editor) View() *View {
 
 // PutNode adds a node or replaces it, keeping what is used on it.
 func (e *Editor) PutNode(n *model.Node) {
-	e.nodesDirty = true
 	if o, ok := e.v.Ordinal(n.ID); ok {
-		slot := e.slot(o)
-		e.set(o, newNode(n, slot.Allocs, e.own))
+		old := e.v.At(o)
+		next := newNode(n, old.Allocs, e.own)
+		e.set(o, next)
+		e.nodesDirty = e.nodesDirty || !alike(old, next)
 		return
 	}
+	e.nodesDirty = true
 	var o int32
 	if last := len(e.v.free) - 1; last >= 0 {
 		o = e.v.free[last]
@@ -137,6 +141,14 @@ func (e *Editor) PutNode(n *model.Node) {
 	if len(e.v.orphans[n.ID]) > 0 {
 		delete(e.orphanMap(), n.ID)
 	}
+}
+
+// alike reports whether a node changed in nothing that the inventory knows of,
+// as when only an event was added to it.
+func alike(old, next *Node) bool {
+	a, b := old.Node, next.Node
+	return old.kind == next.kind && a.Ready() == b.Ready() && a.Name == b.Name && a.Datacenter == b.Datacenter &&
+		a.NodePool == b.NodePool && maps.Equal(a.Attributes, b.Attributes) && maps.Equal(a.Meta, b.Meta)
 }
 
 // DeleteNode removes a node. Its live allocations are remembered and counted

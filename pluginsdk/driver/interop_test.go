@@ -97,6 +97,13 @@ func handshake(version uint) plugin.HandshakeConfig {
 	}
 }
 
+// pluginCommand is this test's binary as a plugin. Its socket goes away with the test, however it ends.
+func pluginCommand(t *testing.T) *exec.Cmd {
+	cmd := exec.Command(os.Args[0], "plugin")
+	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	return cmd
+}
+
 // lockedBuffer takes the log of several loggers.
 type lockedBuffer struct {
 	mu sync.Mutex
@@ -125,8 +132,7 @@ func TestForeignHost(t *testing.T) {
 		c.Logger = hclog.New(&hclog.LoggerOptions{Output: &log, Level: hclog.Trace})
 		return plugin.NewClient(c)
 	}
-	cmd := exec.Command(os.Args[0], "plugin")
-	cmd.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
+	cmd := pluginCommand(t)
 	first := newClient(&plugin.ClientConfig{Cmd: cmd})
 	t.Cleanup(first.Kill)
 	if _, err := first.Client(); err != nil {
@@ -244,7 +250,7 @@ func TestEncryptedConnection(t *testing.T) {
 	c := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  handshake(2),
 		Plugins:          plugin.PluginSet{"driver": conn{}},
-		Cmd:              exec.Command(os.Args[0], "plugin"),
+		Cmd:              pluginCommand(t),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		AutoMTLS:         true,
 		Logger:           hclog.NewNullLogger(),
@@ -291,7 +297,7 @@ func TestOtherProtocolVersion(t *testing.T) {
 	c := plugin.NewClient(&plugin.ClientConfig{
 		HandshakeConfig:  handshake(3),
 		Plugins:          plugin.PluginSet{"driver": conn{}},
-		Cmd:              exec.Command(os.Args[0], "plugin"),
+		Cmd:              pluginCommand(t),
 		AllowedProtocols: []plugin.Protocol{plugin.ProtocolGRPC},
 		Logger:           hclog.NewNullLogger(),
 	})

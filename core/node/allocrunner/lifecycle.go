@@ -122,9 +122,9 @@ func reason(tasks []view, asked endingCause) ending {
 func stage(tasks []view, why endingCause) []string {
 	order := []func(view) bool{
 		func(v view) bool { return v.waiting }, // these cost no time
-		func(v view) bool { return v.task.Leader },
-		func(v view) bool { return !v.task.IsSidecar() },
-		func(v view) bool { return true },
+		func(v view) bool { return !v.waiting && v.task.Leader },
+		func(v view) bool { return !v.waiting && !v.task.Leader && !v.task.IsSidecar() },
+		func(v view) bool { return !v.waiting && !v.task.Leader && v.task.IsSidecar() },
 	}
 	var names []string
 	for _, belongs := range order {

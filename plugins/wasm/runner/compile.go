@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -45,10 +46,12 @@ func Compile(ctx context.Context, request CompileRequest) error {
 	command.Dir = "/"
 	command.Stdin, command.Stdout, command.Stderr = bytes.NewReader(input), &output, &complaints
 	if err := command.Run(); err != nil {
-		if bytes.Contains(complaints.Bytes(), []byte("out of memory")) || bytes.Contains(complaints.Bytes(), []byte("cannot allocate memory")) {
-			return fmt.Errorf("compile module %s: it takes more memory than a module of its size should: the file may be broken", request.Name)
+		for _, sign := range []string{"out of memory", "cannot allocate memory", "failed to allocate"} {
+			if bytes.Contains(complaints.Bytes(), []byte(sign)) {
+				return fmt.Errorf("compile module %s: it takes more memory than a module of its size should: the file may be broken", request.Name)
+			}
 		}
-		return fmt.Errorf("compile module %s: %w: %s", request.Name, err, lastBytes(complaints.Bytes(), 1024))
+		return fmt.Errorf("compile module %s: %w: %s", request.Name, err, excerpt(complaints.Bytes()))
 	}
 	var result CompileResult
 	if err := json.Unmarshal(output.Bytes(), &result); err != nil {
@@ -60,8 +63,11 @@ func Compile(ctx context.Context, request CompileRequest) error {
 	return nil
 }
 
-// lastBytes bounds what goes into an error.
-func lastBytes(b []byte, n int) []byte { return b[max(len(b)-n, 0):] }
+// excerpt puts the end of what a process has complained about into one line.
+func excerpt(complaints []byte) string {
+	const enough = 512
+	return strings.Join(strings.Fields(string(complaints[max(len(complaints)-enough, 0):])), " ")
+}
 
 // compile is the other side of Compile. It returns the exit status.
 func compile(input io.Reader, output io.Writer) int {

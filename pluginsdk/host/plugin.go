@@ -83,7 +83,7 @@ func (p *Plugin) PID() int { return p.record.PID }
 // Record is what Reattach needs.
 func (p *Plugin) Record() Record { return p.record }
 
-// Exited is closed when the process has ended, for whatever reason.
+// Exited is closed when the process has ended, for whatever reason. Kill then frees what the host still holds of it.
 func (p *Plugin) Exited() <-chan struct{} { return p.proc.exited }
 
 // ExitReason says how the process ended ("exit status 1", "signal: killed"); empty while it runs. For a process

@@ -573,6 +573,22 @@ func TestBlockedAndUnblocked(t *testing.T) {
 	}
 }
 
+func TestClassesThatMayBecomeEligibleStayOpen(t *testing.T) {
+	w := newWorld()
+	w.addNodes(2, func(i int, n *model.Node) {
+		n.Meta["kind"] = []string{"sick", "wrong"}[i]
+		n.Drivers["exec"].Healthy = false
+	})
+	j := testJob("app", 1)
+	j.Constraints = []*model.Constraint{{LTarget: "${meta.kind}", Operand: "=", RTarget: "sick"}}
+	w.register(j)
+	res := w.run(t, "app", model.TriggerJobRegister)
+	want := map[string]bool{w.view.Node(nodeID(1)).Node.ComputedClass: false}
+	if diff := cmp.Diff(want, res.Blocked.ClassEligibility); diff != "" || res.Failed["web"].ConstraintFiltered["missing drivers"] != 1 {
+		t.Errorf("failed %+v\n%s", res.Failed["web"], diff)
+	}
+}
+
 func TestDestructiveUpdateThatDoesNotFit(t *testing.T) {
 	w := newWorld()
 	w.addNodes(1, func(_ int, n *model.Node) { n.NodeResources.Cpu.CpuShares = 2000 })

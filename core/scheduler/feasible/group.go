@@ -58,6 +58,7 @@ type weighted struct {
 type verdict struct {
 	known    bool
 	reason   string
+	lasting  bool // the reason follows from the class
 	affinity float64
 }
 
@@ -178,14 +179,16 @@ func (g *Group) ofKind(ordinal int32, n *cluster.Node) *verdict {
 	v := &g.verdicts[g.kinds.Of[ordinal]]
 	if !v.known {
 		v.known = true
-		v.reason = g.check(n)
+		v.reason, v.lasting = g.check(n)
 		v.affinity = g.affinityOf(n.Node)
 	}
 	return v
 }
 
 // Eligibility says of every class of node that was looked at whether some node
-// of it can run the group, into the map.
+// of it can run the group, into the map. A class whose nodes lack something that
+// can come without the class changing (a driver that is healthy, a volume, a
+// network) is left out, which leaves it open.
 func (g *Group) Eligibility(v *cluster.View, into map[string]bool) {
 	seen := make([]bool, len(g.verdicts))
 	v.All(func(o int32, n *cluster.Node) {
@@ -198,33 +201,35 @@ func (g *Group) Eligibility(v *cluster.View, into map[string]bool) {
 		if class == "" {
 			class = cluster.ComputeClass(n.Node)
 		}
-		into[class] = into[class] || g.verdicts[k].reason == ""
+		if eligible := g.verdicts[k].reason == ""; eligible || g.verdicts[k].lasting {
+			into[class] = into[class] || eligible
+		}
 	})
 }
 
-func (g *Group) check(n *cluster.Node) string {
+func (g *Group) check(n *cluster.Node) (reason string, lasting bool) {
 	for i := range g.job {
 		if !g.job[i].holds(n.Node) {
-			return g.job[i].key
-		}
-	}
-	for _, d := range g.drivers {
-		if !hasDriver(n.Node, d) {
-			return ReasonDrivers
+			return g.job[i].key, true
 		}
 	}
 	for i := range g.group {
 		if !g.group[i].holds(n.Node) {
-			return g.group[i].key
+			return g.group[i].key, true
+		}
+	}
+	for _, d := range g.drivers {
+		if !hasDriver(n.Node, d) {
+			return ReasonDrivers, false
 		}
 	}
 	if !g.hasDevices(n.Node) {
-		return ReasonDevices
+		return ReasonDevices, false
 	}
 	if r := g.network(n); r != "" {
-		return r
+		return r, false
 	}
-	return g.volumes(n.Node)
+	return g.volumes(n.Node), false
 }
 
 func hasDriver(n *model.Node, name string) bool {

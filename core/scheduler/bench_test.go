@@ -109,3 +109,34 @@ func BenchmarkView(b *testing.B) {
 		}
 	})
 }
+
+// BenchmarkReconcile measures evaluations that find 900 allocations: one that
+// has nothing to do, and one that takes a new version to all of them.
+func BenchmarkReconcile(b *testing.B) {
+	w, e := bigWorld(5000, 900, false)
+	res, err := Process(w, e, Input{Now: start, Seed: 1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w.apply(res.Plan)
+	run := func(b *testing.B, e *model.Evaluation, want int) {
+		for b.Loop() {
+			res, err := Process(w, e, Input{Now: start, Seed: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			got := 0
+			for _, list := range res.Plan.NodeAllocation {
+				got += len(list)
+			}
+			if got != want {
+				b.Fatalf("%d changed", got)
+			}
+		}
+	}
+	b.Run("change=none", func(b *testing.B) { run(b, e, 0) })
+	j := w.edit("big", func(j *model.Job) { j.Priority = 60 })
+	b.Run("change=in-place", func(b *testing.B) { run(b, w.eval(j, model.TriggerJobRegister), 900) })
+	j = w.edit("big", func(j *model.Job) { j.TaskGroups[0].Tasks[0].User = "x" })
+	b.Run("change=destructive", func(b *testing.B) { run(b, w.eval(j, model.TriggerJobRegister), 900) })
+}

@@ -199,3 +199,36 @@ func (w *world) check(t *testing.T, id model.JobID, res *Result) {
 		}
 	})
 }
+
+// TestPlansFromOneSnapshotNeverOverfill makes plans that do not know of each
+// other and commits what the check lets through.
+func TestPlansFromOneSnapshotNeverOverfill(t *testing.T) {
+	conflicts := 0
+	for seed := range uint64(30) {
+		rnd := rand.New(rand.NewPCG(seed, 11))
+		w := newWorld()
+		w.seed = seed * 100
+		w.addNodes(2+rnd.IntN(4), func(_ int, n *model.Node) { n.NodeResources.Cpu.CpuShares = int64(300 + rnd.IntN(2000)) })
+		var plans []*model.Plan
+		for i := range 4 {
+			j := w.register(randomJob(rnd, fmt.Sprint("job", i)))
+			plans = append(plans, w.process(t, w.eval(j, model.TriggerJobRegister)).Plan)
+		}
+		for _, p := range plans {
+			rejected := cluster.CheckPlan(w.view, p)
+			conflicts += len(rejected)
+			for id := range rejected {
+				delete(p.NodeAllocation, string(id))
+			}
+			w.apply(p)
+			w.view.All(func(_ int32, n *cluster.Node) {
+				if reason := n.Overfull(); reason != "" {
+					t.Fatalf("seed %d: %s is overfull: %s", seed, n.Node.Name, reason)
+				}
+			})
+		}
+	}
+	if conflicts == 0 {
+		t.Error("no plans conflicted: the test tests nothing")
+	}
+}

@@ -107,6 +107,27 @@ type reconciler struct {
 	failed, paused bool // of the deployment of the wanted version
 	// replaced says which allocations already have a successor.
 	replaced map[model.AllocID]bool
+	// differs remembers what Destructive said: allocations of one version of
+	// a job share it.
+	differs map[versionGroup]bool
+}
+
+type versionGroup struct {
+	job   *model.Job
+	group string
+}
+
+func (r *reconciler) destructive(a *model.Allocation, tg *model.TaskGroup) bool {
+	key := versionGroup{a.Job, a.TaskGroup}
+	d, known := r.differs[key]
+	if !known {
+		d = Destructive(a, r.Job, tg)
+		if r.differs == nil {
+			r.differs = map[versionGroup]bool{}
+		}
+		r.differs[key] = d
+	}
+	return d
 }
 
 // Reconcile compares. It is pure: the same input gives the same result.

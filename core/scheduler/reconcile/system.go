@@ -205,7 +205,7 @@ func (r *reconciler) systemAlloc(tg *model.TaskGroup, s *perNode, a *model.Alloc
 		s.keep = append(s.keep, a)
 	case !ready[a.NodeID]:
 		stop(TextNotNeeded, "")
-	case Destructive(a, r.Job, tg):
+	case r.destructive(a, tg):
 		if !nodes.Feasible(node, tg) {
 			stop(TextNotNeeded, "")
 			return

@@ -173,8 +173,9 @@ func TestFaultsCarryPaths(t *testing.T) {
 		{"required block", object(`"b":{"block_value":{"required":true,"nested":` + nested + `}}`), `{}`, []string{"b: required and not given"}},
 		{"required free names", object(`"b":{"block_attrs":{"required":true,"type":"string"}}`), `{}`, []string{"b: required and not given"}},
 		{"same label twice", object(`"b":{"block_map":{"labels":["pool"],"nested":` + nested + `}}`), `{"b":[{"p":{}},{"p":{}}]}`, []string{"b.p: 2 blocks have the same pool"}},
-		{"giant", object(`"a":` + attr("string")), `{"a":1e1000000000}`, []string{"a: number is too large"}},
-		{"giant text", object(`"a":` + attr("number")), `{"a":"1e1000000000"}`, []string{"a: number is too large"}},
+		{"giant", object(`"a":` + attr("string")), `{"a":1e1000000000}`, []string{"a: number is out of range"}},
+		{"tiny", object(`"a":` + attr("bool")), `{"a":1e-100000000}`, []string{"a: number is out of range"}},
+		{"giant text", object(`"a":` + attr("number")), `{"a":"1e1000000000"}`, []string{"a: number is out of range"}},
 		{"root", object(``), `"x"`, []string{`want one block, have "x"`}},
 	}
 	for _, c := range cases {

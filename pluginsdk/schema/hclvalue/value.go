@@ -19,6 +19,9 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
+// maxExponent bounds numbers, as a power of two.
+const maxExponent = 1100
+
 // value turns a decoded value into one of type want. What does not fit becomes a fault, and null.
 func (e *evaluator) value(v any, want cty.Type, path string) cty.Value {
 	if e.depth++; e.depth > maxDepth {
@@ -215,14 +218,15 @@ func (e *evaluator) convert(v cty.Value, want cty.Type, path string) cty.Value {
 	return out
 }
 
-// moderate refuses numbers so large that writing them out would take all memory: a few characters can name one
-// of a billion digits.
+// moderate refuses numbers far beyond float64: a few characters can name one of a billion digits, before the point
+// or behind it, and writing it out would take all memory.
 func (e *evaluator) moderate(v cty.Value, path string) bool {
 	if v.IsNull() || v.Type() != cty.Number {
 		return true
 	}
-	if f := v.AsBigFloat(); f.IsInf() || f.MantExp(nil) > 1024 {
-		e.fault(path, "number is too large")
+	f := v.AsBigFloat()
+	if exp := f.MantExp(nil); f.IsInf() || exp > maxExponent || exp < -maxExponent {
+		e.fault(path, "number is out of range")
 		return false
 	}
 	return true

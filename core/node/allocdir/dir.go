@@ -115,6 +115,20 @@ func (t TaskDir) Create(secretsMB int) error {
 	return nil
 }
 
+// Forget takes away the task's secrets: the memory behind them is given back.
+// Where there was none, they stay until the allocation is removed.
+func (t TaskDir) Forget() error {
+	for _, p := range []string{t.Secrets(), t.Private()} {
+		err := unix.Unmount(p, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
+		switch {
+		case err == nil, errors.Is(err, unix.EINVAL), errors.Is(err, unix.ENOENT), errors.Is(err, unix.EPERM):
+		default:
+			return fmt.Errorf("unmount %s: %w", p, err)
+		}
+	}
+	return nil
+}
+
 // create makes a directory of that mode, whatever the umask, owned by nobody
 // where the agent may give it away.
 func create(path string, mode fs.FileMode) error {

@@ -64,6 +64,12 @@ func TestLayout(t *testing.T) {
 	if n := len(mounts); os.Geteuid() == 0 && n != 2 {
 		t.Errorf("%d memory mounts, want 2", n)
 	}
+	if err := d.Task("web").Forget(); err != nil {
+		t.Fatal(err)
+	}
+	if mounts, err = d.mounts(); err != nil || len(mounts) != 0 {
+		t.Errorf("left: %v, %v", mounts, err)
+	}
 }
 
 func TestDestroySparesMountedHostFiles(t *testing.T) {

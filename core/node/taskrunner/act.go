@@ -341,6 +341,9 @@ func (r *Runner) finish(ctx context.Context) {
 			r.log.Warn("log pipes are not removed", "error", err)
 		}
 	}
+	if err := r.config.Dir.Task(t.Name).Forget(); err != nil {
+		r.log.Warn("secrets of the task stay", "error", err)
+	}
 	if n := r.config.Node; n.Cgroups != nil {
 		if err := n.Cgroups.Remove(r.config.Alloc.ID, t.Name); err != nil {
 			r.log.Warn("cgroup is not removed", "error", err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/seraiproject/serai/plugins/wasm"
 	"github.com/seraiproject/serai/pluginsdk/driver"
+	"github.com/seraiproject/serai/pluginsdk/process"
 )
 
 func args(list ...string) func(*wasm.TaskConfig) {
@@ -460,7 +461,7 @@ func TestSignal(t *testing.T) {
 	}
 }
 
-// After the runners' own process, nothing is left.
+// After Destroy nothing is left: no process, no directory, no cgroup.
 func TestDestroyLeavesNothing(t *testing.T) {
 	n := newNode(t, nil)
 	j := n.job(t, "guest.wasm", args("sleep", "1h"))
@@ -469,6 +470,25 @@ func TestDestroyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	pid := task.Attributes()["pid"]
+	supervisor := parent(t, pid)
+	states, err := os.ReadDir(n.config.StateDir)
+	if err != nil || len(states) != 1 {
+		t.Fatalf("state directory: %v, %v", states, err)
+	}
+	cgroups := func() []string {
+		found, err := filepath.Glob("/sys/fs/cgroup/*/serai/wasm/" + states[0].Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		more, err := filepath.Glob("/sys/fs/cgroup/serai/wasm/" + states[0].Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(found, more...)
+	}
+	if process.CgroupVersion() > 0 && len(cgroups()) == 0 {
+		t.Error("the task has no cgroup")
+	}
 	if err := task.Stop(t.Context(), "SIGKILL", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -477,10 +497,12 @@ func TestDestroyLeavesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.checkClean(t)
-	if _, err := os.Stat("/proc/" + pid); err == nil {
-		t.Error("the runner is still there")
+	if left := cgroups(); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
 	}
-	if cgroups, _ := filepath.Glob("/sys/fs/cgroup/*/serai/wasm/" + filepath.Base(n.config.StateDir)); len(cgroups) > 0 {
-		t.Errorf("left behind: %v", cgroups)
+	for _, p := range []string{pid, supervisor} {
+		if _, err := os.Stat("/proc/" + p); err == nil {
+			t.Errorf("process %s is still there", p)
+		}
 	}
 }

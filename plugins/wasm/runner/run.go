@@ -243,6 +243,8 @@ func load(spec *Spec) (engine.Module, error) {
 	if err != nil {
 		return nil, fmt.Errorf("module %s: %w", spec.Name, err)
 	}
+	// It was read as a whole and hardly will be again: what is needed comes back from the file.
+	_ = unix.Madvise(binary, unix.MADV_DONTNEED)
 	return module, nil
 }
 

@@ -9,11 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"github.com/seraiproject/serai/pluginsdk/driver"
 	"github.com/seraiproject/serai/pluginsdk/process"
@@ -402,5 +404,52 @@ func BenchmarkStart(b *testing.B) {
 		if err := task.Start(); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// Many short tasks at once, each from start to clean-up.
+func BenchmarkLife(b *testing.B) {
+	h := newHost(b)
+	tasks := make(chan *supervisedtest.Task)
+	failed := make(chan error, 1)
+	var workers sync.WaitGroup
+	for range 8 {
+		workers.Go(func() {
+			for task := range tasks {
+				err := task.Start()
+				if err == nil {
+					_, err = h.Client.WaitTask(b.Context(), task.Config.GetId())
+				}
+				if err == nil {
+					err = h.Client.DestroyTask(b.Context(), task.Config.GetId(), true)
+				}
+				if err != nil {
+					select {
+					case failed <- err:
+					default:
+					}
+				}
+			}
+		})
+	}
+	var ready []*supervisedtest.Task
+	for range 200 {
+		ready = append(ready, h.Task(b, map[string]any{"command": "/bin/true"}, nil))
+	}
+	b.ResetTimer()
+	for range b.N {
+		for _, task := range ready {
+			id := task.Config.GetId()
+			task.Config.Id = id[:len(id)-8] + uuid.NewString()[:8]
+			tasks <- task
+		}
+	}
+	close(tasks)
+	workers.Wait()
+	b.ReportMetric(float64(b.N*len(ready))/b.Elapsed().Seconds(), "tasks/s")
+	select {
+	case err := <-failed:
+		b.Fatal(err)
+	default:
 	}
 }

@@ -49,6 +49,10 @@ func Sweep(ctx context.Context, folder string) error {
 			errs = append(errs, r.clear(ctx))
 		}
 	}
+	tasks, _ := filepath.Glob(filepath.Join(folder, "*"))
+	for _, dir := range tasks {
+		_ = unix.Rmdir(dir) // goes only if it is empty
+	}
 	return errors.Join(errs...)
 }
 

@@ -89,15 +89,12 @@ func Result(e process.Exit) driver.ExitResult {
 	return r
 }
 
-// Stop sends the signal (SIGINT if empty), waits up to timeout, then kills
-// every process of the task.
+// Stop sends the signal (SIGINT if it is empty or unknown: a task must end all
+// the same), waits up to timeout, then kills every process of the task.
 func (t *Task) Stop(ctx context.Context, signal string, timeout time.Duration) error {
-	sig := syscall.SIGINT
-	if signal != "" {
-		var err error
-		if sig, err = ParseSignal(signal); err != nil {
-			return err
-		}
+	sig, err := ParseSignal(signal)
+	if err != nil {
+		sig = syscall.SIGINT
 	}
 	return t.Process.Stop(ctx, sig, timeout)
 }

@@ -47,14 +47,14 @@ var pluginDir = sync.OnceValues(func() (string, error) {
 })
 
 type harness struct {
-	t       *testing.T
+	t       testing.TB
 	servers *servers
 	config  Config
 	node    *Node
 	stop    func()
 }
 
-func newHarness(t *testing.T) *harness {
+func newHarness(t testing.TB) *harness {
 	t.Helper()
 	plugins, err := pluginDir()
 	if err != nil {
@@ -163,7 +163,7 @@ func (h *harness) status(a *model.Allocation, status string) *model.Allocation {
 	return got
 }
 
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(15 * time.Second); !ok(); {
 		if time.Now().After(deadline) {
@@ -173,7 +173,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 	}
 }
 
-func gone(t *testing.T, pid int) {
+func gone(t testing.TB, pid int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("process %d ends", pid), func() bool { return !alive(pid) })
 }

@@ -45,8 +45,12 @@ const (
 	listenerFD = 3
 	// firstContact is how long a new collector waits for its agent.
 	firstContact = 10 * time.Second
-	// memoryLimit keeps the collector small.
-	memoryLimit = 8 << 20
+	// sweepEvery is how often a collector without an agent looks for streams
+	// whose pipes were removed: no one will end them.
+	sweepEvery = time.Minute
+	// memoryLimit keeps the collector small. What the program's packages need
+	// at their start is about half of it.
+	memoryLimit = 16 << 20
 )
 
 // CollectorMain is the main function of the collector process. Its listening
@@ -59,7 +63,7 @@ func CollectorMain(args []string) int {
 		return 2
 	}
 	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(25)
+	debug.SetGCPercent(50)
 	debug.SetMemoryLimit(memoryLimit)
 	// The collector outlives the terminal and the agent that started it.
 	signal.Ignore(syscall.SIGINT, syscall.SIGHUP, syscall.SIGPIPE)
@@ -98,6 +102,15 @@ type collector struct {
 func (c *collector) serve() {
 	lonely := time.AfterFunc(firstContact, c.exitIfIdle)
 	defer lonely.Stop()
+	sweeping, stop := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(sweeping)
+		c.sweep(stop)
+	}()
+	defer func() {
+		close(stop)
+		<-sweeping
+	}()
 	var clients sync.WaitGroup
 	for {
 		conn, err := c.listener.Accept()
@@ -121,6 +134,35 @@ func (c *collector) exitIfIdle() {
 	defer c.mu.Unlock()
 	if c.clients == 0 && len(c.pumps) == 0 {
 		c.listener.Close()
+	}
+}
+
+// sweep ends streams whose pipes were removed while no agent is there.
+func (c *collector) sweep(stop chan struct{}) {
+	ticker := time.NewTicker(sweepEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			c.dropRemoved()
+			c.exitIfIdle()
+		case <-stop:
+			return
+		}
+	}
+}
+
+func (c *collector) dropRemoved() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.clients > 0 {
+		return
+	}
+	for id, p := range c.pumps {
+		if info, err := p.fifo.Stat(); err == nil && info.Sys().(*syscall.Stat_t).Nlink == 0 {
+			p.stop()
+			delete(c.pumps, id)
+		}
 	}
 }
 

@@ -304,3 +304,71 @@ func TestNumbers(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// BenchmarkTask is the life of one task's pipes, with a line written.
+func BenchmarkTask(b *testing.B) {
+	l, err := NewCollector(Config{Dir: b.TempDir(), Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	dir := b.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, logDir), 0o777); err != nil {
+		b.Fatal(err)
+	}
+	ticks := func() (n int) {
+		stat, err := os.ReadFile("/proc/" + strconv.Itoa(l.PID()) + "/stat")
+		if err != nil {
+			b.Fatal(err)
+		}
+		fields := strings.Fields(string(stat))
+		for _, f := range fields[13:15] {
+			t, _ := strconv.Atoi(f)
+			n += t
+		}
+		return n
+	}
+	before := ticks()
+	n := 0
+	for b.Loop() {
+		n++
+		out := Stream{AllocDir: dir, Task: strconv.Itoa(n), Kind: Stdout, MaxFiles: 10, MaxBytes: 1 << 20}
+		errs := out
+		errs.Kind = Stderr
+		if err := l.Add(out, errs); err != nil {
+			b.Fatal(err)
+		}
+		f, err := os.OpenFile(filepath.Join(dir, out.FIFO()), os.O_WRONLY, 0)
+		if err != nil {
+			b.Fatal(err)
+		}
+		fmt.Fprintln(f, "one line")
+		f.Close()
+		if err := l.Flush(out, errs); err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Remove(out, errs); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(ticks()-before)*10/float64(n), "collector-ms/task")
+}
+
+func TestRemovedPipesAreLetGo(t *testing.T) {
+	c := &collector{pumps: map[string]*pump{}, log: t.Logf}
+	kept := Stream{AllocDir: allocDir(t), Task: "kept", Kind: Stdout, MaxFiles: 1, MaxBytes: 1 << 20}
+	removed := Stream{AllocDir: allocDir(t), Task: "removed", Kind: Stdout, MaxFiles: 1, MaxBytes: 1 << 20}
+	if _, err := c.do(request{Op: opAdd, Streams: []Stream{kept, removed}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(removed.AllocDir, "alloc")); err != nil {
+		t.Fatal(err)
+	}
+	c.dropRemoved()
+	if len(c.pumps) != 1 || c.pumps[kept.id()] == nil {
+		t.Errorf("%v", c.pumps)
+	}
+	if _, err := c.do(request{Op: opRemove, Streams: []Stream{kept}}); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -22,6 +22,11 @@ func (d *Driver) Fingerprint(context.Context) (driver.Fingerprint, error) {
 	if err := engine.Supported(); err != nil {
 		return driver.Fingerprint{Health: driver.Undetected, Description: err.Error()}, nil
 	}
+	for _, dir := range []string{settings.CacheDir, settings.StateDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return driver.Fingerprint{Health: driver.Unhealthy, Description: err.Error()}, nil
+		}
+	}
 	description := "Healthy"
 	switch {
 	case os.Geteuid() != 0:

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/seraiproject/serai/pluginsdk/driver"
@@ -196,11 +195,17 @@ func (d *Driver) cgroup(env *driver.Env, task *driver.TaskConfig, config *TaskCo
 		slices.Sort(c.Joined)
 		return c, nil
 	}
+	log := env.Log.With("driver", Name, "alloc", task.GetAllocId(), "task", task.GetName())
 	c, err := supervised.NewCgroup(Name, stateDir, task)
-	if errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0 {
-		env.Log.Warn("run task without a cgroup: no right to make one", "driver", Name,
-			"alloc", task.GetAllocId(), "task", task.GetName(), "error", strings.TrimSpace(err.Error()))
+	switch {
+	case errors.Is(err, fs.ErrPermission) && os.Geteuid() != 0:
+		log.Warn("run task without a cgroup: no right to make one", "error", err)
 		return nil, nil
+	case errors.Is(err, fs.ErrNotExist):
+		// A controller is not to be had, as in a container without cgroups of
+		// its own: what this driver can do without, it does without.
+		log.Warn("run task without limits: the machine does not offer them", "error", err)
+		return process.NewCgroup(supervised.CgroupName(Name, stateDir), process.Limits{})
 	}
 	return c, err
 }

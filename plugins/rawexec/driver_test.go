@@ -343,8 +343,7 @@ func BenchmarkLife(b *testing.B) {
 	for range 200 {
 		ready = append(ready, h.Task(b, map[string]any{"command": "/bin/true"}, nil))
 	}
-	b.ResetTimer()
-	for range b.N {
+	for b.Loop() {
 		for _, task := range ready {
 			id := task.Config.GetId()
 			task.Config.Id = id[:len(id)-8] + uuid.NewString()[:8]

@@ -27,6 +27,7 @@ import (
 
 	"github.com/hashicorp/raft"
 	wal "github.com/hashicorp/raft-wal"
+	"github.com/hashicorp/raft-wal/metadb"
 
 	"github.com/seraiproject/serai/core/model"
 )
@@ -131,7 +132,10 @@ func (g *Group) open(cfg Config) error {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make log directory: %w", err)
 		}
-		w, err := wal.Open(dir, wal.WithLogger(log.Named("wal")), wal.WithSegmentSize(16<<20))
+		// The log does not close its meta store itself.
+		meta := &metadb.BoltMetaDB{}
+		g.closers = append(g.closers, meta)
+		w, err := wal.Open(dir, wal.WithMetaStore(meta), wal.WithLogger(log.Named("wal")), wal.WithSegmentSize(16<<20))
 		if err != nil {
 			return fmt.Errorf("open log in %s: %w", dir, err)
 		}

@@ -136,7 +136,7 @@ func oneLine(err error) error {
 // start starts the runner and waits until its guest is about to run. On error nothing is left behind.
 func (t *Task) start(ctx context.Context, spec *runner.Spec, code entry, root bool) (err error) {
 	if err := t.dir.Create(spec); err != nil {
-		return err
+		return err // what is there is another task's
 	}
 	defer func() {
 		if err != nil {

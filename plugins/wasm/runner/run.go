@@ -76,9 +76,10 @@ type task struct {
 
 // prepare does all that can fail and tells the driver how it went.
 func prepare(dir Dir) (*task, error) {
-	status, err := os.OpenFile(dir.file(statusFile), os.O_RDWR|unix.O_NONBLOCK, 0)
+	// This fails, as does the write below, once the driver has died: a guest that nobody knows of must not start.
+	status, err := os.OpenFile(dir.file(statusFile), os.O_WRONLY|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("report to the driver: %w", err)
 	}
 	defer status.Close()
 	t, err := open(dir)

@@ -148,13 +148,17 @@ const (
 	rootDir    = "root"
 )
 
-// Create makes the directory with all that a runner expects in it.
+// Create makes the directory with all that a runner expects in it. One that exists belongs to another task, and is left
+// alone.
 func (d Dir) Create(spec *Spec) error {
 	content, err := json.Marshal(spec)
 	if err != nil {
 		return fmt.Errorf("encode runner's task: %w", err)
 	}
-	if err := os.MkdirAll(string(d), 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(string(d)), 0o700); err != nil {
+		return fmt.Errorf("create runner's directory: %w", err)
+	}
+	if err := os.Mkdir(string(d), 0o700); err != nil {
 		return fmt.Errorf("create runner's directory: %w", err)
 	}
 	err = errors.Join(
@@ -171,8 +175,8 @@ func (d Dir) Create(spec *Spec) error {
 	return nil
 }
 
-// OpenStatus opens the driver's end of the pipe on which the runner reports. It never ends by itself: the caller has
-// to watch the process, or set a deadline.
+// OpenStatus opens the driver's end of the pipe on which the runner reports, before the runner is started. It never ends by
+// itself: the caller has to watch the process, or set a deadline. A runner that finds it closed does not run its guest.
 func (d Dir) OpenStatus() (*os.File, error) {
 	return os.OpenFile(d.file(statusFile), os.O_RDWR|unix.O_NONBLOCK, 0)
 }

@@ -67,10 +67,10 @@ func Reserve(spec *Spec) error {
 	parent := filepath.Dir(spec.StateDir)
 	r := beginning(spec)
 	r.StateDir = filepath.Join(parent, fmt.Sprintf(reserving, r.StarterPID, r.StarterStartTime)+"-"+filepath.Base(spec.StateDir))
-	make := func() error { return os.MkdirAll(r.StateDir, 0o700) }
-	err := make()
+	mkdir := func() error { return os.MkdirAll(r.StateDir, 0o700) }
+	err := mkdir()
 	if errors.Is(err, os.ErrNotExist) {
-		err = make() // the task's folder has just gone with its last instance
+		err = mkdir() // the task's folder has just gone with its last instance
 	}
 	if err != nil {
 		return fmt.Errorf("create state directory: %w", err)

@@ -271,8 +271,13 @@ func confine(root string, user User) error {
 }
 
 // handleSignals makes the process end by the first signal that asks for it, as soon as the guest has no request under
-// way. A guest cannot take signals; but it need not lose requests.
+// way. A guest cannot take signals; but it need not lose requests. Without sockets nothing is done: then the signal ends
+// the process by itself, also while a guest computes so long without a break that this goroutine would not get to run
+// (machine code of a guest cannot be preempted, and holds up the garbage collector, which holds up everyone else).
 func handleSignals(listeners []*engine.Listener) {
+	if len(listeners) == 0 {
+		return
+	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	go func() {

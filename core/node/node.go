@@ -47,6 +47,7 @@ type Node struct {
 	runners   sync.WaitGroup
 	refresh   chan struct{} // the fingerprint changed
 	reports   reports
+	contact   time.Time // last heartbeat that was answered; keepAlive's own
 
 	mu     sync.Mutex
 	allocs map[model.AllocID]*allocrunner.Runner
@@ -61,6 +62,7 @@ func New(c Config, caller rpc.Caller, log *slog.Logger) (*Node, error) {
 		config: c, caller: caller, log: log, refresh: make(chan struct{}, 1),
 		allocs: map[model.AllocID]*allocrunner.Runner{},
 	}
+	n.contact = time.Now()
 	n.reports.init()
 	n.runCtx, n.runCancel = context.WithCancel(context.Background())
 	if err := n.open(); err != nil {
@@ -243,7 +245,12 @@ func (n *Node) restore() error {
 		}
 	}
 	err = n.logs.Retain(func(s tasklog.Stream) bool {
-		return n.runner(model.AllocID(filepath.Base(s.AllocDir))) != nil
+		r := n.runner(model.AllocID(filepath.Base(s.AllocDir)))
+		if r == nil {
+			return false
+		}
+		t := r.Task(s.Task)
+		return t != nil && !t.Finished()
 	})
 	if err != nil {
 		n.log.Warn("log collector holds pipes of unknown allocations", "error", err)

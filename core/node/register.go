@@ -117,10 +117,31 @@ func (n *Node) heartbeat(ctx context.Context) (time.Duration, error) {
 	if err != nil {
 		if ctx.Err() == nil {
 			n.log.Warn("heartbeat failed", "error", err)
+			n.disconnected(time.Since(n.contact))
 		}
 		return 0, err
 	}
+	n.contact = time.Now()
 	return resp.HeartbeatTTL, nil
+}
+
+// disconnected ends the allocations that do not want to run on a node that has
+// been without servers for so long.
+func (n *Node) disconnected(away time.Duration) {
+	for _, r := range n.all() {
+		g := r.Alloc().Group()
+		if g == nil || r.Stopping() || r.Ended() {
+			continue
+		}
+		limit := g.StopAfterClientDisconnect
+		if g.Disconnect != nil && g.Disconnect.StopOnClientAfter != nil {
+			limit = g.Disconnect.StopOnClientAfter
+		}
+		if limit != nil && away >= *limit {
+			n.log.Warn("allocation is stopped: no servers for too long", "alloc", r.Alloc().ID, "away", away.Round(time.Second))
+			r.Stop()
+		}
+	}
 }
 
 // pause waits, and reports false when ctx ended first.

@@ -33,6 +33,9 @@ const (
 	firstBackoff, longestBackoff = time.Second, time.Minute
 	// streamBackoff is the wait before a stream that ended is opened again.
 	streamBackoff = time.Second
+	// downGrace is how long a driver is thought well of while its plugin is
+	// started again.
+	downGrace = 5 * time.Second
 	// firstFingerprint bounds the wait for a plugin's first word on itself.
 	firstFingerprint = 5 * time.Second
 )
@@ -51,6 +54,7 @@ type plugin struct {
 	info     host.Info     // of the last process
 	restarts int
 	fault    error // why there is no process
+	downs    int   // how often a process ended, to tell them apart
 	health   *model.DriverInfo
 	tasks    map[string]*task
 }
@@ -173,22 +177,35 @@ func (p *plugin) stop(l *live) {
 	}
 }
 
-// end takes the process away from callers.
+// end takes the process away from callers. The driver keeps its health for a
+// while: usually another process follows at once.
 func (p *plugin) end(why error) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.live, p.fault = nil, why
-	p.health = &model.DriverInfo{HealthDescription: why.Error(), UpdateTime: time.Now(), Attributes: map[string]string{}}
+	p.downs++
+	down := p.downs
 	p.wake()
-	p.mu.Unlock()
-	p.host.notify()
+	p.host.work.Go(func() {
+		if !pause(p.host.ctx, downGrace) {
+			return
+		}
+		p.mu.Lock()
+		still := p.live == nil && p.downs == down
+		if still {
+			p.health = &model.DriverInfo{HealthDescription: p.fault.Error(), UpdateTime: time.Now(), Attributes: map[string]string{}}
+		}
+		p.mu.Unlock()
+		if still {
+			p.host.notify()
+		}
+	})
 }
 
+// setFault remembers why no process could be started.
 func (p *plugin) setFault(err error) {
 	p.mu.Lock()
 	p.fault = err
-	if p.info.Name != "" {
-		p.health = &model.DriverInfo{HealthDescription: err.Error(), UpdateTime: time.Now(), Attributes: map[string]string{}}
-	}
 	p.wake()
 	p.mu.Unlock()
 	p.host.notify()

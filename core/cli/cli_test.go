@@ -250,6 +250,10 @@ func TestCommands(t *testing.T) {
 		{name: "job-status-json", args: "job status -json web"},
 		{name: "job-status-template", args: "job status -t {{range.}}{{.Summary.JobID}}:{{len$.}}{{end}} web"},
 		{name: "job-status-blocked", args: "job status web", replies: map[string][]string{"GET /v1/job/web/evaluations": {list(evalBlock, evalFail)}, "GET /v1/job/web/deployment": {"null"}, "GET /v1/job/web/allocations": {"[]"}}},
+		{name: "job-status-rescheduling", args: "job status web", replies: map[string][]string{
+			"GET /v1/job/web/evaluations": {list(strings.Replace(evalPend, `"Status":"pending"`, `"Status":"pending","WaitUntil":"2026-11-22T07:31:00Z"`, 1))},
+			"GET /v1/job/web/allocations": {list(strings.Replace(allocOne, `"JobVersion"`, `"FollowupEvalID":"78e6b3dc-0000-4000-8000-000000000001","JobVersion"`, 1))},
+		}},
 		{name: "job-ambiguous", args: "job status we"},
 		{name: "job-none", args: "job status nope"},
 		{name: "job-both-formats", args: "job status -json -t x web"},

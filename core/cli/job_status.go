@@ -264,7 +264,7 @@ func (s *session) jobWork(ctx context.Context, ref jobRef, job *model.Job, o job
 		s.println(table(rows...))
 	}
 	slices.SortStableFunc(evals, func(a, b *model.Evaluation) int { return cmp.Compare(b.CreateIndex, a.CreateIndex) })
-	s.jobEvals(evals, o)
+	s.jobEvals(evals, allocs, o)
 	if deployment != nil {
 		s.title("Latest Deployment")
 		s.println(pairs("ID", short(deployment.ID, idLength(*o.verbose)), "Status", deployment.Status, "Description", deployment.StatusDescription))
@@ -282,7 +282,7 @@ func (s *session) jobWork(ctx context.Context, ref jobRef, job *model.Job, o job
 
 // jobEvals shows a job's evaluations, newest first: all of them if asked for,
 // and what blocks or waits in any case.
-func (s *session) jobEvals(evals []*model.Evaluation, o jobStatusOptions) {
+func (s *session) jobEvals(evals []*model.Evaluation, allocs []*model.AllocListStub, o jobStatusOptions) {
 	n := idLength(*o.verbose)
 	if *o.evals || *o.verbose {
 		rows := [][]string{{"ID", "Priority", "Triggered By", "Status", "Placement Failures"}}
@@ -295,7 +295,7 @@ func (s *session) jobEvals(evals []*model.Evaluation, o jobStatusOptions) {
 	waiting := [][]string{{"Task Group", "Eval ID", "Eval Time"}}
 	for _, e := range evals {
 		if e.Status == model.EvalStatusPending && !e.WaitUntil.IsZero() && e.WaitUntil.After(s.now()) {
-			waiting = append(waiting, []string{strings.Join(s.groupsOf(e), ","), short(e.ID, n), s.ago(e.WaitUntil)})
+			waiting = append(waiting, []string{groupsOf(e, allocs), short(e.ID, n), s.ago(e.WaitUntil)})
 		}
 	}
 	for _, e := range evals {
@@ -332,12 +332,18 @@ func blockedReasons(blocked *model.Evaluation, all []*model.Evaluation) map[stri
 	return nil
 }
 
-// groupsOf are the groups an evaluation that waits is about, as far as it says.
-func (s *session) groupsOf(e *model.Evaluation) []string {
-	if groups := sortedKeys(e.QueuedAllocations); len(groups) > 0 {
-		return groups
+// groupsOf names the groups whose allocations wait for an evaluation.
+func groupsOf(e *model.Evaluation, allocs []*model.AllocListStub) string {
+	groups := map[string]bool{}
+	for _, a := range allocs {
+		if a.FollowupEvalID == e.ID {
+			groups[a.TaskGroup] = true
+		}
 	}
-	return []string{"N/A"}
+	if len(groups) == 0 {
+		return "N/A"
+	}
+	return strings.Join(sortedKeys(groups), ",")
 }
 
 func (s *session) jobActions(job *model.Job) {

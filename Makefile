@@ -5,6 +5,8 @@ VERSION    ?= 0.1.0-dev
 LDFLAGS    := -s -w -X github.com/seraiproject/serai/core/version.Version=$(VERSION)
 PLUGINS    := exec raw_exec wasm
 WASM       := http filter
+# Without gRPC's tracing pages: 3 MB less in each binary.
+TAGS       := -tags grpcnotrace
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
 
 .DEFAULT_GOAL := help
@@ -14,11 +16,11 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: plugins examples ## bin/serai, bin/plugins/* and bin/examples/*
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/serai ./cmd/serai
+	CGO_ENABLED=0 $(GO) build -trimpath $(TAGS) -ldflags '$(LDFLAGS)' -o bin/serai ./cmd/serai
 
 plugins: $(PLUGINS:%=plugin-%)
 plugin-%:
-	$(GO) build -trimpath -ldflags '-s -w' -o bin/plugins/$* ./cmd/serai-driver-$*
+	$(GO) build -trimpath $(TAGS) -ldflags '-s -w' -o bin/plugins/$* ./cmd/serai-driver-$*
 
 examples: $(WASM:%=wasm-%)
 wasm-%:

@@ -3,6 +3,13 @@ name      = "client1"
 data_dir  = "/tmp/serai-cluster/client1"
 bind_addr = "127.0.0.1"
 
+# Loopback is fine for agents of one machine; say so.
+advertise {
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}
+
 # Each agent on a machine has ports of its own.
 ports {
   http = 5616

@@ -2,14 +2,17 @@ package e2e
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,11 +40,12 @@ const patience = 90 * time.Second
 //	set VAR REGEXP CMD...   as until; the first group becomes $VAR
 //	get REGEXP URL          repeats a request until the answer matches
 //	pid VAR REGEXP          the process whose command line matches becomes $VAR
+//	child VAR PID           its only child becomes $VAR
 //	alive PID, dead PID     is there such a process; dead waits for its end
 var commands = map[string]func(ts *testscript.TestScript, neg bool, args []string){
 	"agent": cmdAgent, "ports": cmdPorts, "use": cmdUse, "kill9": cmdKill9, "kill9pid": cmdKill9PID, "stop": cmdStop,
 	"again": cmdAgain, "until": cmdUntil, "set": cmdSet, "get": cmdGet, "alive": cmdAlive, "dead": cmdDead,
-	"pid": cmdPID,
+	"pid": cmdPID, "child": cmdChild,
 }
 
 type agentsKey struct{}
@@ -117,7 +121,18 @@ func cmdAgent(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	a := agentsOf(ts).prepare(ts, args[0])
 	file := ts.MkAbs(a.name + "-ports.hcl")
-	text := fmt.Sprintf("name = %q\nports {\n  http = %d\n  rpc = %d\n  serf = %d\n}\n", a.name, a.ports[0], a.ports[1], a.ports[2])
+	text := fmt.Sprintf(`name = %q
+ports {
+  http = %d
+  rpc  = %d
+  serf = %d
+}
+advertise {
+  http = "127.0.0.1"
+  rpc  = "127.0.0.1"
+  serf = "127.0.0.1"
+}
+`, a.name, a.ports[0], a.ports[1], a.ports[2])
 	ts.Check(os.WriteFile(file, []byte(text), 0o600))
 	a.args = append([]string{"agent", "-config", file}, args[1:]...)
 	a.start(ts)
@@ -165,16 +180,22 @@ func (a *agent) poll(ts *testscript.TestScript, what string, done func() bool) {
 	}
 }
 
-// read returns the end of the agent's log.
+// read returns the end of the agent's log, without the requests.
 func (a *agent) read() string {
 	b, err := os.ReadFile(a.log.Name())
 	if err != nil {
 		return err.Error()
 	}
-	if len(b) > 20000 {
-		b = b[len(b)-20000:]
+	var lines []string
+	for line := range strings.Lines(string(b)) {
+		if !strings.Contains(line, "http: request answered") {
+			lines = append(lines, line)
+		}
 	}
-	return string(b)
+	if len(lines) > 60 {
+		lines = lines[len(lines)-60:]
+	}
+	return strings.Join(lines, "")
 }
 
 func (a *agent) running() bool {
@@ -189,10 +210,11 @@ func (a *agent) running() bool {
 	}
 }
 
-// end cleans up after a script: a development agent stops its tasks, others
-// are told to by then.
+// end cleans up after a script. A development agent stops its tasks itself;
+// those of others outlive their agent, so that their jobs are stopped first.
 func (a *agent) end(ts *testscript.TestScript) {
 	if a.running() {
+		a.stopJobs(ts)
 		a.cmd.Process.Signal(os.Interrupt) // it may be gone by now
 		select {
 		case <-a.ended:
@@ -204,6 +226,43 @@ func (a *agent) end(ts *testscript.TestScript) {
 	}
 	ts.Logf("log of agent %s:\n%s", a.name, a.read())
 	a.log.Close()
+}
+
+// stopJobs stops every job and waits for the end of their tasks. It is for
+// scripts that failed half-way: one that passes has done so itself.
+func (a *agent) stopJobs(ts *testscript.TestScript) {
+	var jobs []struct{ ID string }
+	if !a.json("GET", "/v1/jobs", &jobs) {
+		return
+	}
+	for _, j := range jobs {
+		a.json("DELETE", "/v1/job/"+url.PathEscape(j.ID), nil)
+	}
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(100 * time.Millisecond) {
+		var allocs []struct{ ClientStatus string }
+		busy := a.json("GET", "/v1/allocations", &allocs) && slices.ContainsFunc(allocs, func(s struct{ ClientStatus string }) bool {
+			return s.ClientStatus == "running"
+		})
+		if !busy {
+			return
+		}
+	}
+	ts.Logf("tasks of agent %s still run", a.name)
+}
+
+// json makes one request and reports if it was answered.
+func (a *agent) json(method, path string, out any) bool {
+	req, err := http.NewRequest(method, a.url()+path, nil)
+	if err != nil {
+		return false
+	}
+	client := &http.Client{Timeout: 5 * time.Second}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	defer resp.Body.Close()
+	return resp.StatusCode == http.StatusOK && (out == nil || json.NewDecoder(resp.Body).Decode(out) == nil)
 }
 
 func cmdUse(ts *testscript.TestScript, _ bool, args []string) {
@@ -390,4 +449,19 @@ func cmdPID(ts *testscript.TestScript, _ bool, args []string) {
 		}
 	}
 	ts.Setenv(args[0], found[0])
+}
+
+// cmdChild finds the one child of a process.
+func cmdChild(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: child VAR PID")
+	}
+	pid := number(ts, args[1])
+	list, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	ts.Check(err)
+	children := strings.Fields(string(list))
+	if len(children) != 1 {
+		ts.Fatalf("process %d has children %v", pid, children)
+	}
+	ts.Setenv(args[0], children[0])
 }

@@ -46,7 +46,7 @@ func build(to string) error {
 		{"./cmd/serai-driver-exec", "plugins/exec", ""},
 		{"./cmd/serai-driver-raw_exec", "plugins/raw_exec", ""},
 		{"./cmd/serai-driver-wasm", "plugins/wasm", ""},
-		{"./cmd/serai-driver-mock", "plugins/mock_driver", ""},
+		{"./cmd/serai-driver-mock", "plugins/mock", ""},
 		{"./examples/wasm/http", "examples/http.wasm", "wasip1"},
 		{"./examples/wasm/filter", "examples/filter.wasm", "wasip1"},
 	}

@@ -151,11 +151,13 @@ func (s *session) watchDrain(ctx context.Context, id model.NodeID) int {
 	ignoreSystem, complete := false, false
 	index := uint64(0)
 	for first := true; ; first = false {
-		allocs, meta, err := s.api.NodeAllocations(ctx, id, &apiclient.Query{Index: index, Wait: pollInterval})
+		// The node first: what its allocations did before the drain was over is
+		// then told before that.
+		node, _, err := s.api.Node(ctx, id, nil)
 		if err != nil {
 			return s.interrupted(ctx, "Error monitoring drain: %v", err)
 		}
-		node, _, err := s.api.Node(ctx, id, nil)
+		allocs, meta, err := s.api.NodeAllocations(ctx, id, &apiclient.Query{Index: index, Wait: pollInterval})
 		if err != nil {
 			return s.interrupted(ctx, "Error monitoring drain: %v", err)
 		}

@@ -100,6 +100,10 @@ func (c *Config) remark() {
 	if !c.TLSConfig.EnableHTTP || !c.TLSConfig.EnableRPC {
 		c.Warnings = append(c.Warnings, "mTLS is not configured - Serai is not secure without mTLS!")
 	}
+	cl := &c.Client
+	if cl.Enabled && !c.Server.Enabled && len(cl.Servers)+len(cl.Join.StartJoin)+len(cl.Join.RetryJoin) == 0 {
+		c.Warnings = append(c.Warnings, "This node knows no servers: set client.servers, or use -servers.")
+	}
 	if !c.Server.Enabled {
 		return
 	}

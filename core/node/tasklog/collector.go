@@ -84,6 +84,7 @@ func CollectorMain(args []string) int {
 		return 1
 	}
 	debug.FreeOSMemory()
+	dropProgramPages()
 	c := &collector{pumps: map[string]*pump{}, log: logger.Printf, listener: l}
 	c.serve()
 	return 0

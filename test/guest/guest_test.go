@@ -64,20 +64,21 @@ func TestCgroupV2(t *testing.T) {
 	if err := qemu.Start(); err != nil {
 		t.Fatal(err)
 	}
-	last := relay(t, console)
+	verdict := relay(t, console)
 	if err := qemu.Wait(); err != nil {
 		t.Errorf("%s: %v, %s", filepath.Base(emulator), cmp.Or(context.Cause(ctx), err), diagnosis.Bytes())
 	}
-	if want := "guest: tests ended with status 0"; last != want {
-		t.Errorf("the guest's last words were %q, want %q", last, want)
+	if want := "guest: tests ended with status 0"; verdict != want {
+		t.Errorf("the guest's verdict is %q, want %q", verdict, want)
 	}
 }
 
 // failure is how a test of the guest tells that it failed.
 var failure = regexp.MustCompile(`^\s*--- FAIL: (\S+)`)
 
-// relay shows what the guest says and returns its last line.
-func relay(t *testing.T, console io.Reader) (last string) {
+// relay shows what the guest says, until it is switched off, and returns what
+// it says of all tests.
+func relay(t *testing.T, console io.Reader) (verdict string) {
 	passed := 0
 	lines := bufio.NewScanner(console)
 	lines.Buffer(nil, 1<<20)
@@ -86,8 +87,10 @@ func relay(t *testing.T, console io.Reader) (last string) {
 		if line == "" {
 			continue
 		}
-		last = line
 		t.Log(line)
+		if strings.HasPrefix(line, "guest: tests ended") {
+			verdict = line
+		}
 		if m := failure.FindStringSubmatch(line); m != nil {
 			t.Errorf("%s failed in the guest", m[1])
 		}
@@ -101,7 +104,7 @@ func relay(t *testing.T, console io.Reader) (last string) {
 	if passed == 0 {
 		t.Error("no test passed in the guest")
 	}
-	return last
+	return verdict
 }
 
 // program finds a program of this machine, or says how to get it.

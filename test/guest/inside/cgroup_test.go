@@ -137,7 +137,7 @@ func TestShareOfProcessor(t *testing.T) {
 
 func TestFigures(t *testing.T) {
 	both(t, func(t *testing.T, h *supervisedtest.Host, _ string) {
-		task := start(t, h, "x=$(head -c 8388608 /dev/zero | tr '\\0' x); echo up; while :; do :; done", megabytes(64, 0, 500, ""))
+		task := start(t, h, "x=$(head -c 2097152 /dev/zero | tr '\\0' x); echo up; while :; do :; done", megabytes(64, 0, 500, ""))
 		ctx, cancel := context.WithTimeout(t.Context(), supervisedtest.Patience)
 		defer cancel()
 		for u, err := range h.Client.TaskStats(ctx, task.Config.GetId(), 300*time.Millisecond) {
@@ -148,7 +148,7 @@ func TestFigures(t *testing.T) {
 			if c.GetPercent() < 20 || c.GetTotalTicks() == 0 {
 				continue // the task has just begun to be busy
 			}
-			if m.GetUsage() < 8<<20 || m.GetUsage() > 64<<20 || m.GetMaxUsage() < m.GetUsage() || m.GetRss() < 8<<20 || m.GetKernelUsage() == 0 {
+			if m.GetUsage() < 2<<20 || m.GetUsage() > 64<<20 || m.GetMaxUsage() < m.GetUsage() || m.GetRss() < 2<<20 || m.GetKernelUsage() == 0 {
 				t.Errorf("memory %v", m)
 			}
 			// That this one is missing is how version 2 differs.

@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"encoding/json"
 	"errors"
@@ -216,24 +215,34 @@ func (r *request) send(v any) error {
 	if _, ok := v.(jsonNull); ok {
 		v = raw("null")
 	}
+	head := r.w.Header()
+	zip := strings.Contains(r.r.Header.Get("Accept-Encoding"), "gzip")
+	if list, ok := v.(*listBody); ok {
+		body := list.plain
+		if zip && len(body) >= minGzip {
+			gz, err := list.compressed()
+			if err != nil {
+				return err
+			}
+			head.Set("Content-Encoding", "gzip")
+			body = gz
+		}
+		head.Set("Content-Type", "application/json")
+		_, err := r.w.Write(body)
+		return err
+	}
 	_, pretty := r.query["pretty"]
 	body, err := encode(v, pretty)
 	if err != nil {
 		fail(r.w, fmt.Errorf("encode answer: %w", err))
 		return err
 	}
-	head := r.w.Header()
 	head.Set("Content-Type", "application/json")
-	if len(body) >= minGzip && strings.Contains(r.r.Header.Get("Accept-Encoding"), "gzip") {
+	if zip && len(body) >= minGzip {
+		if body, err = compress(body); err != nil {
+			return err
+		}
 		head.Set("Content-Encoding", "gzip")
-		z, err := gzip.NewWriterLevel(r.w, gzip.BestSpeed)
-		if err != nil {
-			return err
-		}
-		if _, err := z.Write(body); err != nil {
-			return err
-		}
-		return z.Close()
 	}
 	_, err = r.w.Write(body)
 	return err

@@ -376,6 +376,52 @@ func TestNetworkNamespace(t *testing.T) {
 	}
 }
 
+func TestChrootEnv(t *testing.T) {
+	h := supervisedtest.New(t, binary, map[string]any{"chroot_env": map[string]string{
+		"/usr": "/usr", "/bin": "/bin", "/lib": "/lib", "/lib64": "/lib64", "/etc/passwd": "/data/users", "/no/such": "/none"}})
+	task := h.Run(t, shell("ls -d /etc /sbin /none 2>/dev/null; grep -c ^root: /data/users; ls /data"), nil)
+	task.Wait()
+	if got := task.Output(); got != "1\nusers\n" {
+		t.Errorf("output %q, %s", got, task.Stderr())
+	}
+}
+
+// Without a pid namespace it is the supervisor that ends what a task leaves.
+func TestLeftoversInHostPIDNamespace(t *testing.T) {
+	h := newHost(t)
+	task := h.Run(t, with("setsid sleep 1000 >/dev/null 2>&1 & echo $!; exit 5", map[string]any{"pid_mode": "host"}), nil)
+	if got := task.Wait(); got.Code != 5 {
+		t.Errorf("result %+v", got)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(task.Output()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); err != syscall.ESRCH {
+		t.Errorf("process %d lives on: %v", pid, err)
+	}
+}
+
+// A supervisor that is killed costs nothing while the plugin is there.
+func TestSupervisorKilled(t *testing.T) {
+	h := newHost(t)
+	task := h.Run(t, shell("trap 'exit 8' TERM; echo up; while :; do sleep 0.01; done"), nil)
+	supervisedtest.Eventually(t, "start", func() bool { return task.Stdout() == "up\n" })
+	pid, err := strconv.Atoi(task.Attributes()["supervisor_pid"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Client.StopTask(t.Context(), task.Config.GetId(), supervisedtest.Patience, "SIGTERM"); err != nil {
+		t.Fatal(err)
+	}
+	if got := task.Wait(); got.Code != 8 {
+		t.Errorf("result %+v", got)
+	}
+}
+
 // The supervisor is all that stays beside a running task.
 func TestMemory(t *testing.T) {
 	h := newHost(t)

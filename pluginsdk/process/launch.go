@@ -11,8 +11,12 @@ import (
 )
 
 // LaunchRequest reads the request of the launch stage that the calling process
-// is. It may be called once.
+// is, and makes it adopt orphans as a supervisor does: the task may end before
+// Supervise is called. It may be called once.
 func LaunchRequest() ([]byte, error) {
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("adopt orphans of the task: %w", err)
+	}
 	f := os.NewFile(specFD, "launch-request")
 	b, err := io.ReadAll(io.NewSectionReader(f, 0, 1<<30))
 	if err != nil {

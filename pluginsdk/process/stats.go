@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Usage is what a task has used so far. A field that this machine does not
-// tell is absent from Measured's answers.
+// Usage is what a task has used so far. Source tells which figures are real.
 type Usage struct {
 	At time.Time
 	// CPU times since the start of the task.
@@ -25,7 +24,7 @@ type Usage struct {
 	// all that counts towards the limit, MaxUsage its highest value, Kernel
 	// the kernel's share, Swap what was swapped out.
 	RSS, Cache, Usage, MaxUsage, Kernel, KernelMax, Swap uint64
-	// Source says which figures are real.
+	// Source is where the figures come from.
 	Source Source
 }
 

@@ -23,6 +23,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/raft"
@@ -63,6 +64,10 @@ type Group struct {
 	closers  []io.Closer
 	stopped  chan struct{}
 	inMemory bool
+
+	mu       sync.RWMutex
+	closing  bool
+	inFlight sync.WaitGroup // entries begun and not waited for
 }
 
 const (
@@ -275,15 +280,39 @@ func (g *Group) Apply(entry []byte) (index uint64, answer any, err error) {
 	return g.Begin(entry).Wait()
 }
 
-// A Pending is an entry that is on its way.
-type Pending struct{ f raft.ApplyFuture }
+// A Pending is an entry that is on its way. Wait must be called once.
+type Pending struct {
+	g *Group
+	f raft.ApplyFuture // nil: the group is closing
+}
 
 // Begin starts to write an entry. Entries are applied in the order in which
 // one goroutine began them.
-func (g *Group) Begin(entry []byte) Pending { return Pending{g.raft.Apply(entry, 0)} }
+func (g *Group) Begin(entry []byte) Pending {
+	if !g.enter() {
+		return Pending{}
+	}
+	return Pending{g, g.raft.Apply(entry, 0)}
+}
+
+// enter notes that something waits for raft; it must end with inFlight.Done. A
+// raft that was shut down leaves some waiting for ever.
+func (g *Group) enter() bool {
+	g.mu.RLock()
+	defer g.mu.RUnlock()
+	if g.closing {
+		return false
+	}
+	g.inFlight.Add(1)
+	return true
+}
 
 // Wait waits until the entry was applied here; see Group.Apply.
 func (p Pending) Wait() (index uint64, answer any, err error) {
+	if p.f == nil {
+		return 0, nil, model.ErrNoLeader
+	}
+	defer p.g.inFlight.Done()
 	if err := p.f.Error(); err != nil {
 		return 0, nil, leaderError(err)
 	}
@@ -305,9 +334,15 @@ func leaderError(err error) error {
 
 // Barrier waits until everything that was accepted before is applied here.
 func (g *Group) Barrier(ctx context.Context) error {
+	if !g.enter() {
+		return model.ErrNoLeader
+	}
 	done := make(chan error, 1)
 	f := g.raft.Barrier(0)
-	go func() { done <- f.Error() }()
+	go func() {
+		defer g.inFlight.Done()
+		done <- f.Error()
+	}()
 	select {
 	case err := <-done:
 		if err != nil {
@@ -400,8 +435,13 @@ func (g *Group) Snapshot() error {
 // Stats are raft's own figures, as GET /v1/agent/self shows them.
 func (g *Group) Stats() map[string]string { return g.raft.Stats() }
 
-// Close stops to take part. The other members notice by silence.
+// Close stops to take part, once everything that was begun has come to an end.
+// The other members notice by silence.
 func (g *Group) Close() error {
+	g.mu.Lock()
+	g.closing = true
+	g.mu.Unlock()
+	g.inFlight.Wait()
 	err := g.raft.Shutdown().Error()
 	close(g.stopped)
 	return errors.Join(err, g.closeFiles())

@@ -207,13 +207,14 @@ func (s *Server) stop() error {
 			errs = append(errs, s.members.Close())
 		}
 		errs = append(errs, s.pool.Close())
+		// What writes ends before what it writes to.
+		s.work.Wait()
 		if s.group != nil {
 			errs = append(errs, s.group.Close())
 		}
 		if s.listener != nil {
 			errs = append(errs, s.listener.Close())
 		}
-		s.work.Wait()
 		if s.router != nil {
 			s.router.Wait()
 		}

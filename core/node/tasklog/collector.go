@@ -16,6 +16,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/seraiproject/serai/core/node/footprint"
 )
 
 // Operations of the control protocol.
@@ -84,7 +86,7 @@ func CollectorMain(args []string) int {
 		return 1
 	}
 	debug.FreeOSMemory()
-	dropProgramPages()
+	footprint.DropProgramPages()
 	c := &collector{pumps: map[string]*pump{}, log: logger.Printf, listener: l}
 	c.serve()
 	return 0

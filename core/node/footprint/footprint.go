@@ -1,4 +1,5 @@
-package tasklog
+// Package footprint makes a process smaller.
+package footprint
 
 import (
 	"fmt"
@@ -8,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dropProgramPages gives back the pages of the program's file that starting it
-// brought in: of a big program the collector needs little. What is needed
-// again is mapped again, from the kernel's cache. It is an optimisation that
-// may fail.
-func dropProgramPages() {
+// DropProgramPages gives back the pages of the program's file that starting it
+// brought in: a big program needs few of them later. What is needed again is
+// mapped again, from the kernel's cache, in microseconds. It is an optimisation
+// that may fail.
+func DropProgramPages() {
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return

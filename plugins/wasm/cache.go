@@ -106,7 +106,8 @@ func (c *cache) locate(module runner.Path) (entry, error) {
 
 // copy copies the module into its folder.
 func (e *entry) copy(module runner.Path) error {
-	if err := os.MkdirAll(e.dir, 0o755); err != nil {
+	// Modules may be private: runners open them before they change to the task's user.
+	if err := os.MkdirAll(e.dir, 0o700); err != nil {
 		return err
 	}
 	from, err := module.Open()
@@ -123,7 +124,7 @@ func (e *entry) copy(module runner.Path) error {
 	if err == nil && hex.EncodeToString(hash.Sum(nil)) != filepath.Base(e.dir) {
 		err = errors.New("it was changed meanwhile: try again")
 	}
-	err = errors.Join(err, to.Chmod(0o644), to.Close())
+	err = errors.Join(err, to.Close())
 	if err == nil {
 		err = os.Rename(to.Name(), filepath.Join(e.dir, copyName))
 	}

@@ -14,8 +14,8 @@ type Config struct {
 	// CacheDir keeps compiled modules, for all tasks of the node and from one agent to the next. Empty:
 	// /var/cache/serai/wasm, or the user's own cache directory if the plugin is not root.
 	CacheDir string `config:"cache_dir"`
-	// StateDir keeps what is needed to find running tasks again. Empty: /run/serai/wasm, or a directory in the
-	// system's temporary one if the plugin is not root.
+	// StateDir keeps what is needed to find running tasks again. Empty: /run/serai/wasm, or a folder beside the cache if
+	// the plugin is not root.
 	StateDir string `config:"state_dir"`
 	// ModulePaths are host directories that tasks may take modules from. Unset: the folder "examples" beside the
 	// folder of the plugin's binary, if there is one, so that the examples of a built tree run as they are.
@@ -74,18 +74,15 @@ type RandomConfig struct {
 
 // complete checks the configuration and fills in what depends on the machine.
 func (c Config) complete() (Config, error) {
-	root := os.Geteuid() == 0
+	cacheDir, stateDir := "/var/cache/serai/wasm", "/run/serai/wasm"
+	if user, err := os.UserCacheDir(); err == nil && os.Geteuid() != 0 {
+		cacheDir, stateDir = filepath.Join(user, "serai", "wasm"), filepath.Join(user, "serai", "wasm-tasks")
+	}
 	if c.CacheDir == "" {
-		c.CacheDir = "/var/cache/serai/wasm"
-		if user, err := os.UserCacheDir(); err == nil && !root {
-			c.CacheDir = filepath.Join(user, "serai", "wasm")
-		}
+		c.CacheDir = cacheDir
 	}
 	if c.StateDir == "" {
-		c.StateDir = "/run/serai/wasm"
-		if !root {
-			c.StateDir = filepath.Join(os.TempDir(), fmt.Sprintf("serai-wasm-%d", os.Geteuid()))
-		}
+		c.StateDir = stateDir
 	}
 	if c.ModulePaths == nil {
 		c.ModulePaths = new([]string)

@@ -23,7 +23,7 @@ func (d *Driver) Fingerprint(context.Context) (driver.Fingerprint, error) {
 		return driver.Fingerprint{Health: driver.Undetected, Description: err.Error()}, nil
 	}
 	for _, dir := range []string{settings.CacheDir, settings.StateDir} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return driver.Fingerprint{Health: driver.Unhealthy, Description: err.Error()}, nil
 		}
 	}

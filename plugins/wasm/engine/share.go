@@ -153,7 +153,7 @@ func openCode(cacheDir string) (*os.File, error) {
 		return nil, err
 	}
 	_, err = io.Copy(temporary, code)
-	err = errors.Join(err, temporary.Chmod(0o644), temporary.Close())
+	err = errors.Join(err, temporary.Close())
 	if err == nil {
 		err = os.Rename(temporary.Name(), name)
 	}

@@ -17,7 +17,6 @@ import (
 	"github.com/seraiproject/serai/core/node/allocrunner"
 	"github.com/seraiproject/serai/core/node/cgroup"
 	"github.com/seraiproject/serai/core/node/fingerprint"
-	"github.com/seraiproject/serai/core/node/footprint"
 	"github.com/seraiproject/serai/core/node/localstate"
 	"github.com/seraiproject/serai/core/node/pluginhost"
 	"github.com/seraiproject/serai/core/node/tasklog"
@@ -326,7 +325,6 @@ func (n *Node) Run(ctx context.Context) error {
 	case <-ctx.Done():
 		return nil
 	}
-	footprint.DropProgramPages()
 	work.Go(func() { n.watch(ctx) })
 	work.Go(func() { n.sendReports(ctx) })
 	work.Go(func() { n.collect(ctx) })

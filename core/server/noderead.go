@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/seraiproject/serai/core/model"
 	"github.com/seraiproject/serai/core/rpc"
@@ -106,6 +107,9 @@ func (s *Server) nodeWatch(ctx context.Context, req *rpc.NodeWatchRequest, send 
 	defer cancel()
 	defer context.AfterFunc(s.ctx, cancel)()
 
+	if err := s.awaitNode(ctx, req.NodeID); err != nil {
+		return err
+	}
 	known := map[model.AllocID]uint64{} // AllocModifyIndex as sent
 	for first := true; ; first = false {
 		ws := state.NewWatchSet()
@@ -132,6 +136,21 @@ func (s *Server) nodeWatch(ctx context.Context, req *rpc.NodeWatchRequest, send 
 			return err
 		}
 	}
+}
+
+// replicationWait is how long a follower waits for what the leader has told
+// a node that it wrote.
+const replicationWait = 5 * time.Second
+
+// awaitNode waits until a node that registered with the leader just now is
+// known here as well. A node that does not come is for the caller to find.
+func (s *Server) awaitNode(ctx context.Context, id model.NodeID) error {
+	return s.store.Block(ctx, 1, replicationWait, func(ws state.WatchSet, snap *state.Snapshot) (uint64, error) {
+		if snap.Node(ws, id) == nil {
+			return 0, nil
+		}
+		return 2, nil
+	})
 }
 
 // watchUpdate gathers what changed for a node since it was told of known, and

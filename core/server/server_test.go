@@ -54,9 +54,11 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 // testJob is a small service job.
-func testJob(id string, count int) *model.Job {
+func testJob(id string, count int) *model.Job { return typedJob(id, model.JobTypeService, count) }
+
+func typedJob(id, jobType string, count int) *model.Job {
 	j := &model.Job{
-		ID: model.JobID(id), Type: model.JobTypeService, Datacenters: []string{"dc1"},
+		ID: model.JobID(id), Type: jobType, Datacenters: []string{"dc1"},
 		TaskGroups: []*model.TaskGroup{{
 			Name: "g", Count: count,
 			Tasks: []*model.Task{{

@@ -102,7 +102,7 @@ func (s *stack) exhaustedOn(o int32, dimension string) {
 
 // explainNowhere reports a group that no node at all can run.
 func (r *run) explainNowhere(tg *model.TaskGroup, d *model.DesiredUpdates) {
-	if r.failed[tg.Name] != nil || d.Place+d.Ignore+d.InPlaceUpdate+d.DestructiveUpdate+d.Canary+d.Disconnect+d.Reconnect > 0 {
+	if r.failed[tg.Name] != nil || d.Place+d.Stop+d.Ignore+d.InPlaceUpdate+d.DestructiveUpdate+d.Canary+d.Disconnect+d.Reconnect > 0 {
 		return
 	}
 	s := r.stack(r.job, tg)

@@ -52,6 +52,7 @@ type Frontier struct {
 
 	scores []float64 // spread score by set, as of this pick
 	queue  []spot
+	worst  int // in queue; -1: not known
 	best   []*entry
 }
 
@@ -273,25 +274,28 @@ func (f *Frontier) settle(e *entry) {
 // the heaps from their tops, always on to the best spot not yet visited.
 func (f *Frontier) search(accept func(int32) bool) bool {
 again:
-	f.best, f.queue = f.best[:0], f.queue[:0]
+	f.best, f.queue, f.worst = f.best[:0], f.queue[:0], -1
 	if f.Spread != nil {
-		f.Spread.prepare()
-		f.scores = f.scores[:0]
-		for set := range f.Spread.sets {
-			f.scores = append(f.scores, f.Spread.score(int32(set)))
-		}
+		f.scores = f.Spread.all()
 	}
+	// Where nothing can be refused, the best nodes are all in the heaps with
+	// the best tops: the others need not be searched.
+	all := accept != nil || f.Veto != nil
 	for _, h := range f.used {
-		if len(f.heaps[h].nodes) > 0 {
+		if len(f.heaps[h].nodes) == 0 {
+			continue
+		}
+		if all || len(f.queue) < MetaLen {
 			f.reach(h, 0)
+		} else {
+			f.reachBetter(h)
 		}
 	}
 	chosen := false
 	for len(f.queue) > 0 {
 		top := 0
 		for i := 1; i < len(f.queue); i++ {
-			if f.queue[i].score > f.queue[top].score ||
-				f.queue[i].score == f.queue[top].score && f.queue[i].order < f.queue[top].order {
+			if f.queue[i].better(&f.queue[top]) {
 				top = i
 			}
 		}
@@ -329,6 +333,29 @@ again:
 func (f *Frontier) reach(h, at int32) {
 	e := &f.entries[f.heaps[h].nodes[at]]
 	f.queue = append(f.queue, spot{h, at, f.score(e), e.order})
+}
+
+// reachBetter takes the top of a heap in place of the worst one in the queue,
+// if it is better.
+func (f *Frontier) reachBetter(h int32) {
+	e := &f.entries[f.heaps[h].nodes[0]]
+	s := spot{h, 0, f.score(e), e.order}
+	if f.worst < 0 {
+		f.worst = 0
+		for i := range f.queue {
+			if f.queue[f.worst].better(&f.queue[i]) {
+				f.worst = i
+			}
+		}
+	}
+	if s.better(&f.queue[f.worst]) {
+		f.queue[f.worst] = s
+		f.worst = -1
+	}
+}
+
+func (s *spot) better(than *spot) bool {
+	return s.score > than.score || s.score == than.score && s.order < than.order
 }
 
 // score is the final score of an entry: the mean of the parts that apply.

@@ -14,6 +14,10 @@ type Spread struct {
 	number map[string]int32
 	single []int32 // set by value+1, when there is one block; -1: not met yet
 	lowest float64 // of all scores given so far
+
+	scores  []float64 // by set, as far as known
+	changed []int32   // sets of which the score is to be worked out again
+	stale   bool      // that is true of all
 }
 
 type block struct {
@@ -120,23 +124,51 @@ func (s *Spread) Count(ordinal int32, delta int) {
 			b.used[v] = max(b.used[v]+delta, 0)
 		}
 	}
+	if s.single == nil || s.blocks[0].targets {
+		s.stale = true // scores depend on each other
+	} else if set := s.single[s.blocks[0].column.Of[ordinal]+1]; set >= 0 {
+		s.changed = append(s.changed, set)
+	}
 }
 
-// prepare works out what the scores of all sets have in common.
-func (s *Spread) prepare() {
+// all returns the scores of all sets. The list is the spread's own.
+func (s *Spread) all() []float64 {
+	if s.prepare() || s.stale {
+		s.scores, s.stale = s.scores[:0], false
+	} else {
+		for _, set := range s.changed {
+			if int(set) < len(s.scores) {
+				s.scores[set] = s.score(set)
+			}
+		}
+	}
+	s.changed = s.changed[:0]
+	for set := len(s.scores); set < len(s.sets); set++ {
+		s.scores = append(s.scores, s.score(int32(set)))
+	}
+	return s.scores
+}
+
+// prepare works out what the scores of all sets have in common, and reports
+// whether that changed.
+func (s *Spread) prepare() bool {
+	changed := false
 	for i := range s.blocks {
 		b := &s.blocks[i]
 		if b.targets {
 			continue
 		}
-		b.low, b.high = 0, 0
+		low, high := 0, 0
 		for _, u := range b.used {
-			if u > 0 && (b.low == 0 || u < b.low) {
-				b.low = u
+			if u > 0 && (low == 0 || u < low) {
+				low = u
 			}
-			b.high = max(b.high, u)
+			high = max(high, u)
 		}
+		changed = changed || low != b.low || high != b.high
+		b.low, b.high = low, high
 	}
+	return changed
 }
 
 // score is the spread part of the score of a set's nodes. 0 does not count as

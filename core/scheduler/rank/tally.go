@@ -183,11 +183,7 @@ func (f *Frontier) Evicting(ordinal int32, part float64) Pick {
 // are.
 func (f *Frontier) Alone(ordinal int32) Pick {
 	if f.Spread != nil {
-		f.Spread.prepare()
-		f.scores = f.scores[:0]
-		for set := range f.Spread.sets {
-			f.scores = append(f.scores, f.Spread.score(int32(set)))
-		}
+		f.scores = f.Spread.all()
 	}
 	f.best = append(f.best[:0], &f.entries[f.entryOf[ordinal]])
 	return f.pick()

@@ -233,6 +233,7 @@ func (r *reconciler) sortKept(tg *model.TaskGroup, s *sorted, a *model.Allocatio
 		return
 	}
 	if a.ServerTerminal() { // a batch allocation that a drain stopped for good
+		r.markLost(a)
 		s.aside++
 		return
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -74,6 +75,13 @@ func New(c Config, caller rpc.Caller, log *slog.Logger) (*Node, error) {
 
 func (n *Node) open() error {
 	c := &n.config
+	for _, dir := range []*string{&c.StateDir, &c.AllocDir} {
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return fmt.Errorf("start node: %w", err)
+		}
+		*dir = abs
+	}
 	if err := os.MkdirAll(c.StateDir, 0o700); err != nil {
 		return fmt.Errorf("start node: %w", err)
 	}
@@ -180,6 +188,8 @@ func (n *Node) describe(cgroupParent string) *model.Node {
 	if name == "" {
 		name = n.machine.Attributes["unique.hostname"]
 	}
+	usable := n.machine.Resources.Cpu.CpuShares - int64(c.Reserved.CPU)
+	n.machine.Attributes["cpu.usablecompute"] = strconv.FormatInt(max(usable, 0), 10)
 	eligibility := model.NodeEligible
 	if c.DefaultIneligible {
 		eligibility = model.NodeIneligible

@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/seraiproject/serai/core/model"
+	"github.com/seraiproject/serai/core/node/allocdir"
 	"github.com/seraiproject/serai/core/node/allocrunner"
 	"github.com/seraiproject/serai/core/rpc"
 )
@@ -86,6 +90,7 @@ func (n *Node) apply(u *rpc.NodeWatchUpdate) {
 				n.forget(r)
 			}
 		}
+		n.removeStrays()
 	}
 	for _, id := range u.Removed {
 		if r := n.runner(id); r != nil {
@@ -141,6 +146,29 @@ func (n *Node) forget(r *allocrunner.Runner) {
 		case <-n.runCtx.Done():
 		}
 	})
+}
+
+// strayName is the name of an allocation's directory: a UUID.
+var strayName = regexp.MustCompile(`^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// removeStrays removes directories of allocations that neither the servers nor
+// the local state know: those of a machine that went down.
+func (n *Node) removeStrays() {
+	entries, err := os.ReadDir(n.config.AllocDir)
+	if err != nil {
+		n.log.Warn("directories of forgotten allocations are not looked for", "error", err)
+		return
+	}
+	for _, e := range entries {
+		if !e.IsDir() || !strayName.MatchString(e.Name()) || n.runner(model.AllocID(e.Name())) != nil {
+			continue
+		}
+		n.log.Info("removing the directory of a forgotten allocation", "alloc", e.Name())
+		dir := allocdir.Dir{Root: filepath.Join(n.config.AllocDir, e.Name())}
+		if err := dir.Destroy(); err != nil {
+			n.log.Warn("directory of a forgotten allocation is not removed", "alloc", e.Name(), "error", err)
+		}
+	}
 }
 
 // remove removes what is left of an allocation that ended.

@@ -442,11 +442,17 @@ func pause(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// provides reports whether the plugin is, or was when it last ran, the driver
-// of that name.
+// provides reports whether the plugin is the driver of that name, or was when
+// it last ran; for one that never ran its file's name has to do.
 func (p *plugin) provides(name string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	switch {
+	case errors.Is(p.fault, errUnused), errors.Is(p.fault, host.ErrIncompatible):
+		return false
+	case p.info.Name == "":
+		return label(p.file) == name
+	}
 	return p.info.Name == name && p.info.Kind == host.KindDriver
 }
 

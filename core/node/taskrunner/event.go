@@ -116,9 +116,9 @@ func restartSignaled(now time.Time, reason string) *model.TaskEvent {
 }
 
 func signaling(now time.Time, signal, reason string) *model.TaskEvent {
-	text := "Task being sent signal " + signal
+	text := "Task being sent a signal"
 	if reason != "" {
-		text += ": " + reason
+		text = reason
 	}
 	e := newEvent(model.EventSignaling, now, text)
 	e.TaskSignal, e.TaskSignalReason = signal, reason

@@ -26,8 +26,17 @@ type meter struct {
 // of a meaninglessly short time.
 const minimumSpan = 100e6 // ns
 
+// begin reads the task once, so that the first shares do not count what it took
+// to make the task's process as the task's own.
+func (m *meter) begin(p *process.Process, node *driver.Node) {
+	m.coreMHz = CoreMHz(node)
+	if u, err := p.Usage(); err == nil {
+		m.last = u
+	}
+}
+
 // Stats measures the task now. Shares of CPU are averages since the previous
-// call (since the start, at the first).
+// call, or, at the first, since the driver took up the task.
 func (t *Task) Stats(context.Context) (driver.Usage, error) {
 	u, err := t.Process.Usage()
 	if err != nil {

@@ -28,7 +28,9 @@ type Task struct {
 
 // New wraps a process. node tells the speed of its cores and may be nil.
 func New(p *process.Process, node *driver.Node) *Task {
-	return &Task{Process: p, meter: meter{coreMHz: CoreMHz(node)}}
+	t := &Task{Process: p}
+	t.meter.begin(p, node)
+	return t
 }
 
 // Recover attaches to the process of a state that State gave. Extra is what

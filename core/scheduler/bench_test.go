@@ -140,3 +140,36 @@ func BenchmarkReconcile(b *testing.B) {
 	j = w.edit("big", func(j *model.Job) { j.TaskGroups[0].Tasks[0].User = "x" })
 	b.Run("change=destructive", func(b *testing.B) { run(b, w.eval(j, model.TriggerJobRegister), 900) })
 }
+
+// BenchmarkSystem runs a system job on every node, and evaluates it again when
+// it is there.
+func BenchmarkSystem(b *testing.B) {
+	w := newWorld()
+	w.addNodes(5000, nil)
+	j := w.register(systemJob("sys"))
+	e := w.eval(j, model.TriggerJobRegister)
+	var res *Result
+	b.Run("nodes=5000/first", func(b *testing.B) {
+		for b.Loop() {
+			var err error
+			if res, err = Process(w, e, Input{Now: start, Seed: 1}); err != nil {
+				b.Fatal(err)
+			}
+		}
+		if len(res.Plan.NodeAllocation) != 5000 {
+			b.Fatalf("placed on %d nodes", len(res.Plan.NodeAllocation))
+		}
+	})
+	w.apply(res.Plan)
+	b.Run("nodes=5000/again", func(b *testing.B) {
+		for b.Loop() {
+			again, err := Process(w, e, Input{Now: start, Seed: 1})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !again.Plan.Empty() {
+				b.Fatal("not done")
+			}
+		}
+	})
+}

@@ -1,7 +1,8 @@
 package reconcile
 
 import (
-	"sort"
+	"cmp"
+	"slices"
 
 	"github.com/seraiproject/serai/core/model"
 )
@@ -74,14 +75,19 @@ func (n *names) canaries(want int, have []*model.Allocation, replaced []*model.A
 
 // byIndex sorts allocations by name, older ones first among equals.
 func byIndex(allocs []*model.Allocation) {
-	sort.SliceStable(allocs, func(i, j int) bool {
-		a, b := allocs[i], allocs[j]
-		if x, y := a.Index(), b.Index(); x != y {
-			return x < y
-		}
-		if a.CreateIndex != b.CreateIndex {
-			return a.CreateIndex < b.CreateIndex
-		}
-		return a.ID < b.ID
+	type indexed struct {
+		index int
+		alloc *model.Allocation
+	}
+	list := make([]indexed, len(allocs))
+	for i, a := range allocs {
+		list[i] = indexed{a.Index(), a}
+	}
+	slices.SortFunc(list, func(x, y indexed) int {
+		return cmp.Or(cmp.Compare(x.index, y.index), cmp.Compare(x.alloc.CreateIndex, y.alloc.CreateIndex),
+			cmp.Compare(x.alloc.ID, y.alloc.ID))
 	})
+	for i := range list {
+		allocs[i] = list[i].alloc
+	}
 }

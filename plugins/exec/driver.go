@@ -123,7 +123,7 @@ func (d *Driver) start(env *driver.Env, settings *settings, plan plan, task *dri
 	start.Launch = &process.Launch{Name: container.LaunchName, Request: request}
 	p, err := process.Start(start)
 	if err != nil {
-		return nil, errors.Join(err, start.Cgroup.Kill(killPatience), start.Cgroup.Remove())
+		return nil, err
 	}
 	return &Handle{Task: supervised.New(p, env.Node), saved: s}, nil
 }

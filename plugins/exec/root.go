@@ -8,15 +8,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/seraiproject/serai/plugins/exec/container"
 	"github.com/seraiproject/serai/pluginsdk/driver"
 	"github.com/seraiproject/serai/pluginsdk/process/supervised"
 )
-
-// killPatience is how long processes of a failed start get to end.
-const killPatience = 5 * time.Second
 
 // containerOptions puts together what the container is to be. Files made for
 // it (resolv.conf, hosts) go to stateDir.

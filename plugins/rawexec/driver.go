@@ -110,18 +110,28 @@ func (d *Driver) Start(ctx context.Context, task *driver.TaskConfig, config *Tas
 	if config.OOMScoreAdj > 0 {
 		spec.OOMScoreAdj = &config.OOMScoreAdj
 	}
-	if spec.Cgroup, err = d.cgroup(env, task, config, stateDir); err != nil {
-		return nil, driver.Retryable(err)
-	}
-	p, err := process.Start(spec)
+	p, err := start(spec, func() (*process.Cgroup, error) { return cgroup(env, task, config, stateDir) })
 	if err != nil {
-		if spec.Cgroup != nil {
-			err = errors.Join(err, spec.Cgroup.Remove())
-		}
 		return nil, err
 	}
 	return newHandle(supervised.New(p, env.Node), saved{Env: spec.Env, Dir: spec.Dir, TaskDir: dirs.Task,
 		Credential: spec.Credential, NetworkNamespace: spec.NetworkNamespace}), nil
+}
+
+// start makes the task's state, its cgroup and its process, in this order: what
+// has no state cannot be cleared after a crash.
+func start(spec process.Spec, cgroup func() (*process.Cgroup, error)) (*process.Process, error) {
+	var err error
+	if spec.Cgroup, err = process.CgroupAt(supervised.CgroupName(Name, spec.StateDir)); err != nil {
+		return nil, err
+	}
+	if err := process.Reserve(&spec); err != nil {
+		return nil, driver.Retryable(err)
+	}
+	if spec.Cgroup, err = cgroup(); err != nil {
+		return nil, errors.Join(driver.Retryable(err), process.Release(spec.StateDir))
+	}
+	return process.Start(spec)
 }
 
 // Recover takes up a running or ended task again.
@@ -173,7 +183,7 @@ func findCommand(command string, dirs driver.TaskDirs) (string, error) {
 
 // cgroup makes the task's cgroup, or names the ones that the job wants. A host
 // without the right to make cgroups runs tasks without.
-func (d *Driver) cgroup(env *driver.Env, task *driver.TaskConfig, config *TaskConfig, stateDir string) (*process.Cgroup, error) {
+func cgroup(env *driver.Env, task *driver.TaskConfig, config *TaskConfig, stateDir string) (*process.Cgroup, error) {
 	if config.CgroupV2Override != "" {
 		dir, err := process.CgroupDir("", config.CgroupV2Override)
 		if err != nil {

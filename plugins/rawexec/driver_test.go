@@ -17,6 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/seraiproject/serai/pluginsdk/driver"
+	"github.com/seraiproject/serai/pluginsdk/process"
+	"github.com/seraiproject/serai/pluginsdk/process/supervised"
 	"github.com/seraiproject/serai/pluginsdk/process/supervised/supervisedtest"
 )
 
@@ -134,6 +136,60 @@ func TestPluginKilled(t *testing.T) {
 				t.Errorf("output %q", got)
 			}
 		})
+	}
+}
+
+// A plugin that dies among many starts: what the host heard of is recovered,
+// the rest goes when its directories have gone.
+func TestPluginKilledDuringStarts(t *testing.T) {
+	for _, after := range []time.Duration{3, 8, 20} {
+		h := newHost(t)
+		var tasks []*supervisedtest.Task
+		var starts sync.WaitGroup
+		for range 20 {
+			task := h.Task(t, map[string]any{"command": "/bin/sleep", "args": []string{"1000"}}, nil)
+			tasks = append(tasks, task)
+		}
+		for _, task := range tasks {
+			starts.Go(func() { _ = task.Start() })
+		}
+		timer := time.NewTimer(after * time.Millisecond)
+		<-timer.C
+		h.Kill()
+		starts.Wait()
+		var unheard []*supervisedtest.Task
+		for _, task := range tasks {
+			if task.Handle == nil {
+				unheard = append(unheard, task)
+				if err := os.RemoveAll(task.Config.GetAllocDir()); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		h.Restart()
+		for _, task := range tasks {
+			if task.Handle == nil {
+				continue
+			}
+			if err := task.Recover(); err != nil {
+				t.Errorf("recover: %v", err)
+			} else if pid, _ := strconv.Atoi(task.Attributes()["pid"]); syscall.Kill(pid, 0) != nil {
+				t.Errorf("recovered task %d is not there", pid)
+			}
+		}
+		for _, task := range unheard {
+			stateDir := process.StateDir(supervised.StateFolder("raw_exec"), task.Config.GetAllocDir(), task.Config.GetName(), task.Config.GetId())
+			cgroup, err := process.CgroupAt(supervised.CgroupName("raw_exec", stateDir))
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, dir := range []string{stateDir, cgroup.Unified, cgroup.V1["memory"]} {
+				if _, err := os.Stat(dir); dir != "" && err == nil {
+					t.Errorf("killed after %d ms: %s remains", after, dir)
+				}
+			}
+		}
+		t.Logf("killed after %d ms: %d of %d starts were heard of", after, len(tasks)-len(unheard), len(tasks))
 	}
 }
 

@@ -20,16 +20,20 @@ import (
 const startPatience = 30 * time.Second
 
 // Start starts a task. When it returns, the task's command is executing and
-// Record leads back to it; on error nothing runs and nothing but the state
-// directory's parents remains (the caller removes Spec.Cgroup). A plugin that
-// dies within Start leaves no task behind.
+// Record leads back to it; on error nothing runs and nothing remains, neither the
+// state directory nor Spec.Cgroup. A plugin that dies within Start leaves no
+// task behind.
 func Start(spec Spec) (*Process, error) {
 	if err := spec.validate(); err != nil {
 		return nil, fmt.Errorf("start task %s: %w", spec.ID, err)
 	}
 	p, err := start(&spec)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start task %s: %w", spec.ID, err), removeState(spec.StateDir))
+		errs := []error{fmt.Errorf("start task %s: %w", spec.ID, err)}
+		if c := spec.Cgroup; c != nil {
+			errs = append(errs, c.Kill(killPatience), c.Remove())
+		}
+		return nil, errors.Join(append(errs, removeState(spec.StateDir))...)
 	}
 	return p, nil
 }

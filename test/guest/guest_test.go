@@ -8,7 +8,6 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -169,9 +168,14 @@ func pack(t *testing.T, image, busybox string) {
 
 	dir := t.TempDir()
 	shared := map[string]bool{}
-	for _, name := range []string{"exec", "raw_exec"} {
+	for name, build := range map[string][]string{
+		"exec":         {"build", "./cmd/serai-driver-exec"},
+		"raw_exec":     {"build", "./cmd/serai-driver-raw_exec"},
+		"process.test": {"test", "-c", "./pluginsdk/process"},
+		"inside.test":  {"test", "-c", "-tags", "inguest", "./test/guest/inside"},
+	} {
 		bin := filepath.Join(dir, name)
-		run(t, nil, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", bin, "./cmd/serai-driver-"+name)
+		goTool(t, slices.Insert(build, 1, "-trimpath", "-ldflags", "-s -w", "-o", bin)...)
 		w.Copy("/guest/"+name, bin)
 		for _, library := range libraries(t, bin) {
 			if !shared[library] {
@@ -180,9 +184,6 @@ func pack(t *testing.T, image, busybox string) {
 			}
 		}
 	}
-	tests := filepath.Join(dir, "inside.test")
-	run(t, []string{"CGO_ENABLED=0"}, "go", "test", "-c", "-trimpath", "-ldflags", "-s -w", "-tags", "inguest", "-o", tests, "./test/guest/inside")
-	w.Copy("/guest/inside.test", tests)
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -211,13 +212,12 @@ func libraries(t *testing.T, bin string) []string {
 	return all
 }
 
-// run runs a command in the module's folder.
-func run(t *testing.T, env []string, name string, args ...string) {
+// goTool runs the go tool in the module's folder.
+func goTool(t *testing.T, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), env...)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatal(fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, out))
+		t.Fatalf("%s: %v\n%s", strings.Join(cmd.Args, " "), err, out)
 	}
 }

@@ -110,6 +110,9 @@ func (n *Node) open() error {
 	if err != nil {
 		return err
 	}
+	if n.stats.last, err = readTimes(); err != nil {
+		return err
+	}
 	cgroups, err := cgroup.New(c.CgroupParent)
 	if err != nil {
 		n.log.Warn("tasks get no cgroup from the node", "error", err)

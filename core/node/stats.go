@@ -15,17 +15,15 @@ import (
 )
 
 // hostStats keeps the last reading of the processors' times: shares are those
-// of the time between two readings.
+// of the time between two readings, the first of which the node takes when it
+// starts.
 type hostStats struct {
 	mu   sync.Mutex
 	last []cpuTimes
 }
 
-// firstReading is the time that the very first answer measures over.
-const firstReading = 100 * time.Millisecond
-
 // HostStats implements httpapi.NodeBackend.
-func (n *Node) HostStats(ctx context.Context) (*model.HostStats, error) {
+func (n *Node) HostStats(context.Context) (*model.HostStats, error) {
 	s := &model.HostStats{Timestamp: time.Now().UnixNano(), DeviceStats: []*model.DeviceGroupStats{}}
 	var err error
 	if s.Memory, err = memory(); err != nil {
@@ -36,7 +34,7 @@ func (n *Node) HostStats(ctx context.Context) (*model.HostStats, error) {
 		return nil, fmt.Errorf("measure uptime: %w", err)
 	}
 	s.Uptime = uint64(info.Uptime)
-	if s.CPU, s.CPUTicksConsumed, err = n.stats.processors(ctx, n.base.NodeResources.Cpu); err != nil {
+	if s.CPU, s.CPUTicksConsumed, err = n.stats.processors(n.base.NodeResources.Cpu); err != nil {
 		return nil, err
 	}
 	if s.DiskStats, err = disks(); err != nil {
@@ -140,17 +138,9 @@ func readTimes() ([]cpuTimes, error) {
 
 // processors returns the shares since the last reading, and the MHz that were
 // used in all.
-func (h *hostStats) processors(ctx context.Context, c model.NodeCPU) (list []*model.HostCPUStats, ticks float64, err error) {
+func (h *hostStats) processors(c model.NodeCPU) (list []*model.HostCPUStats, ticks float64, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.last == nil {
-		if h.last, err = readTimes(); err != nil {
-			return nil, 0, err
-		}
-		if !pause(ctx, firstReading) {
-			return nil, 0, ctx.Err()
-		}
-	}
 	now, err := readTimes()
 	if err != nil {
 		return nil, 0, err

@@ -268,7 +268,7 @@ func (r *Runner) step(ctx context.Context, e event, timer *time.Timer) {
 			r.store(s) // setting up can be done again from the start
 		}
 		r.state.Store(s)
-		r.log.Debug("task", "event", fmt.Sprintf("%T", e), "phase", s.phase(), "state", s.Observed.State)
+		r.log.Debug("task changes", "event", strings.TrimPrefix(fmt.Sprintf("%T", e), "taskrunner.ev"), "phase", s.phase(), "state", s.Observed.State)
 		r.config.Changed()
 	}
 	if ctx.Err() != nil {

@@ -3,6 +3,7 @@ package fsm
 import (
 	"bufio"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -270,7 +271,10 @@ func restore(to *state.Restore, jobs []*model.Job, kind record, b []byte) ([]*mo
 		err = take(b, &model.Deployment{}, to.Deployment)
 	case recordJob:
 		var j *JobRecord
-		if j, err = decode(b, &JobRecord{}); err == nil {
+		if j, err = decode(b, &JobRecord{}); err == nil && j.Job == nil {
+			err = errors.New("a job record without a job")
+		}
+		if err == nil {
 			jobs = append(jobs, j.Job)
 			if j.Current {
 				to.Job(j.Job)
@@ -281,7 +285,10 @@ func restore(to *state.Restore, jobs []*model.Job, kind record, b []byte) ([]*mo
 		}
 	case recordAlloc:
 		var a *AllocRecord
-		if a, err = decode(b, &AllocRecord{}); err == nil {
+		if a, err = decode(b, &AllocRecord{}); err == nil && a.Alloc == nil {
+			err = errors.New("an allocation record without an allocation")
+		}
+		if err == nil {
 			if a.Job >= len(jobs) {
 				return jobs, fmt.Errorf("allocation %s: job number %d is unknown", a.Alloc.ID, a.Job)
 			}

@@ -94,7 +94,7 @@ func (t *Txn) UpsertJob(job *model.Job, sub *model.JobSubmission) *model.Job {
 		stored.Version, stored.Status, stored.Stable = old.Version+1, old.Status, false
 		stored.VersionTag = nil
 	}
-	t.putJob(old, &stored)
+	t.putJob(&stored)
 	t.putVersion(&stored)
 	if sub != nil {
 		source := *sub
@@ -107,10 +107,9 @@ func (t *Txn) UpsertJob(job *model.Job, sub *model.JobSubmission) *model.Job {
 }
 
 // putJob writes the row of a job and has its status looked at.
-func (t *Txn) putJob(old, job *model.Job) {
+func (t *Txn) putJob(job *model.Job) {
+	t.touchJob(job.Key()) // first: it notes what the job was
 	t.put(TableJobs, job)
-	touch := t.touchJob(job.Key())
-	touch.changed(old, job)
 }
 
 // StopJob sets Stop as a new version. The job must exist.
@@ -132,6 +131,7 @@ func (t *Txn) DeleteJob(k model.JobKey) {
 	if old == nil {
 		return
 	}
+	t.touchJob(k)
 	for _, v := range t.JobVersions(nil, k) {
 		t.remove(TableJobVersions, v)
 	}
@@ -142,7 +142,6 @@ func (t *Txn) DeleteJob(k model.JobKey) {
 	if l := t.Launch(k); l != nil {
 		t.remove(TableLaunches, l)
 	}
-	t.touchJob(k).changed(old, nil)
 }
 
 // SetStable marks a version as one to go back to, or not. It reports whether
@@ -168,7 +167,7 @@ func (t *Txn) changeVersion(v *model.Job, change func(*model.Job)) {
 		job := *cur
 		change(&job)
 		job.ModifyIndex = t.now
-		t.putJob(cur, &job)
+		t.putJob(&job)
 	}
 	t.put(TableJobVersions, &next)
 }

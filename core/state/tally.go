@@ -24,7 +24,8 @@ type jobTouch struct {
 	moved   bool              // the summary was changed
 }
 
-// touchJob returns the touch of a job within the command.
+// touchJob returns the touch of a job within the command. The first call must
+// come before the job itself is written.
 func (t *Txn) touchJob(k model.JobKey) *jobTouch {
 	if touch := t.jobs[k]; touch != nil {
 		return touch
@@ -45,13 +46,6 @@ func (t *Txn) touchJob(k model.JobKey) *jobTouch {
 	}
 	t.jobs[k] = touch
 	return touch
-}
-
-// changed notes what the job was before the command's first write of it.
-func (touch *jobTouch) changed(old, _ *model.Job) {
-	if touch.old == nil {
-		touch.old = old
-	}
 }
 
 // group changes the counts of a group.

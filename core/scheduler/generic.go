@@ -61,8 +61,33 @@ func (r *run) qualifies(a *model.Allocation, tg *model.TaskGroup) bool {
 		return false
 	}
 	n := r.draft.At(o)
-	return cluster.InPool(n.Node, r.job.NodePool) && cluster.InDatacenters(n.Node, r.job.Datacenters) &&
-		r.stack(r.job, tg).group.Reason(o, n) == ""
+	g := r.stack(r.job, tg).group
+	if !cluster.InPool(n.Node, r.job.NodePool) || !cluster.InDatacenters(n.Node, r.job.Datacenters) || g.Reason(o, n) != "" {
+		return false
+	}
+	// Of allocations that may no longer share a node the first one stays.
+	for _, apart := range []struct {
+		wanted bool
+		on     seat
+	}{{g.DistinctHosts, seat{o, ""}}, {g.GroupHosts, seat{o, tg.Name}}} {
+		if apart.wanted && r.seats[apart.on] {
+			return false
+		}
+		if apart.wanted {
+			if r.seats == nil {
+				r.seats = map[seat]bool{}
+			}
+			r.seats[apart.on] = true
+		}
+	}
+	return true
+}
+
+// seat is a node that an allocation of the job (or of one group) keeps for
+// itself.
+type seat struct {
+	node  int32
+	group string
 }
 
 // inPlace is the allocation with the new version of its job.

@@ -26,6 +26,7 @@ type run struct {
 	// stopped are allocations that the plan ends.
 	stopped map[model.AllocID]bool
 	stacks  []*stack
+	seats   map[seat]bool // kept by updates in place
 	// jobOn counts the job's live allocations by ordinal, once a group cares.
 	jobOn []int32
 

@@ -384,6 +384,20 @@ func TestInPlaceNeedsTheNodeToQualify(t *testing.T) {
 		"stop app.web[0] v1: "+reconcile.TextUpdating)
 }
 
+func TestDistinctHostsAddedLater(t *testing.T) {
+	w := newWorld()
+	w.addNodes(1, nil)
+	w.register(testJob("app", 2))
+	w.run(t, "app", model.TriggerJobRegister)
+	ed := w.view.Edit()
+	ed.PutNode(testNode(1))
+	w.view = ed.View()
+	w.edit("app", func(j *model.Job) { j.Constraints = []*model.Constraint{{Operand: model.OpDistinctHosts}} })
+	w.step(t, "app", model.TriggerJobRegister, "in place app.web[0] v1", "place after another app.web[1] v1",
+		"stop app.web[1] v0: "+reconcile.TextUpdating)
+	w.wantNodes(t, "app", "n0", "n1")
+}
+
 func TestCheckPlanFindsConflicts(t *testing.T) {
 	w := newWorld()
 	w.addNodes(1, func(_ int, n *model.Node) { n.NodeResources.Cpu.CpuShares = 150 })

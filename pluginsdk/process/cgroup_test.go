@@ -144,11 +144,14 @@ func TestSweep(t *testing.T) {
 	}
 	keep, orphan := run(anchor), run(filepath.Join(anchor, "gone"))
 	unfinished := Record{ID: "unfinished", BootID: BootID(), StateDir: StateDir(folder, "x", "web", "1"), StarterPID: 1 << 30, StarterStartTime: 1}
-	if err := os.MkdirAll(unfinished.StateDir, 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := unfinished.save(); err != nil {
-		t.Fatal(err)
+	lost := Record{ID: "lost", BootID: "another boot", PID: 2, StateDir: StateDir(folder, "y", "web", "1"), Anchor: anchor}
+	for _, r := range []Record{unfinished, lost} {
+		if err := os.MkdirAll(r.StateDir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.save(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := Sweep(t.Context(), folder); err != nil {
 		t.Fatal(err)
@@ -159,7 +162,7 @@ func TestSweep(t *testing.T) {
 	if exit := wait(t, orphan); exit.Success() {
 		t.Errorf("the orphan: %+v", exit)
 	}
-	for _, dir := range []string{orphan.Record().StateDir, unfinished.StateDir} {
+	for _, dir := range []string{orphan.Record().StateDir, unfinished.StateDir, lost.StateDir} {
 		if _, err := os.Stat(dir); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%s remains: %v", dir, err)
 		}

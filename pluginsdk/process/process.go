@@ -18,6 +18,10 @@ import (
 // (or the machine restarted) and nobody else saw the task end.
 var ErrLost = errors.New("exit code lost: the task ended while neither its supervisor nor its driver was running")
 
+// ErrGone says that there is nothing left to attach to: the task was destroyed,
+// or the machine was restarted while it ran.
+var ErrGone = errors.New("task is gone")
+
 // ErrNotRunning is returned for a signal to a task that has ended.
 var ErrNotRunning = errors.New("task is not running")
 
@@ -74,13 +78,19 @@ type Process struct {
 }
 
 // Attach finds a task again from its record. A task that has ended meanwhile
-// is returned as well, with its exit ready to be waited for. The error is for
-// a record that makes no sense.
+// is returned as well, with its exit ready to be waited for. The error is
+// ErrGone for one that was destroyed or ended with the machine.
 func Attach(r Record) (*Process, error) {
 	if r.StateDir == "" || r.PID <= 1 {
 		return nil, fmt.Errorf("attach to task %s: record names no process or no state directory", r.ID)
 	}
 	p := &Process{record: r, done: make(chan struct{}), stopped: make(chan struct{})}
+	if _, err := os.Stat(r.StateDir); err != nil {
+		return nil, fmt.Errorf("attach to task %s: %w: no state in %s", r.ID, ErrGone, r.StateDir)
+	}
+	if _, ended := p.readExit(); !ended && r.BootID != BootID() {
+		return nil, fmt.Errorf("attach to task %s: %w: the machine was restarted", r.ID, ErrGone)
+	}
 	if r.BootID == BootID() {
 		var err error
 		if p.supervisor, err = openPidfd(r.SupervisorPID, r.SupervisorStartTime); err != nil && !errors.Is(err, errNoProcess) {

@@ -361,18 +361,35 @@ func TestSupervisorKilled(t *testing.T) {
 }
 
 func TestLost(t *testing.T) {
-	r := Record{ID: "x", BootID: "another boot", StateDir: t.TempDir(), PID: os.Getpid(), SupervisorPID: os.Getpid()}
-	for _, boot := range []string{"another boot", BootID()} {
-		r.BootID = boot
-		r.StartTime, r.SupervisorStartTime = 1, 1 // of processes long gone
-		p, err := Attach(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := wait(t, p); !errors.Is(got.Err, ErrLost) || got.Success() {
-			t.Errorf("boot %q: exit %+v", boot, got)
-		}
-		p.Close()
+	r := Record{ID: "x", BootID: BootID(), StateDir: t.TempDir(), PID: os.Getpid(), SupervisorPID: os.Getpid()}
+	r.StartTime, r.SupervisorStartTime = 1, 1 // of processes long gone
+	p, err := Attach(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if got := wait(t, p); !errors.Is(got.Err, ErrLost) || got.Success() {
+		t.Errorf("exit %+v", got)
+	}
+}
+
+func TestGone(t *testing.T) {
+	p := start1(t, shell(t, "exit 3"))
+	wait(t, p)
+	r := p.Record()
+	r.BootID = "another boot"
+	if again, err := Attach(r); err != nil {
+		t.Errorf("ended before the restart of the machine: %v", err)
+	} else if exit := wait(t, again); exit.Code != 3 {
+		t.Errorf("exit %+v", exit)
+	}
+	r.StateDir = t.TempDir()
+	if _, err := Attach(r); !errors.Is(err, ErrGone) {
+		t.Errorf("running at the restart of the machine: %v", err)
+	}
+	r.BootID, r.StateDir = BootID(), filepath.Join(r.StateDir, "destroyed")
+	if _, err := Attach(r); !errors.Is(err, ErrGone) {
+		t.Errorf("destroyed: %v", err)
 	}
 }
 

@@ -118,6 +118,12 @@ func removeState(dir string) error {
 }
 
 func (r *Record) orphaned() bool {
+	if r.BootID != BootID() {
+		// Only an exit that was recorded before the restart is of use.
+		if _, err := os.Stat(filepath.Join(r.StateDir, exitFile)); err != nil {
+			return true
+		}
+	}
 	if r.PID == 0 && !alive(r.BootID, r.StarterPID, r.StarterStartTime) {
 		return true
 	}
@@ -132,10 +138,12 @@ func (r *Record) orphaned() bool {
 func (r *Record) clear(ctx context.Context) error {
 	if r.PID > 1 {
 		p, err := Attach(*r)
-		if err != nil {
+		if err == nil {
+			return p.Destroy(ctx)
+		}
+		if !errors.Is(err, ErrGone) {
 			return err
 		}
-		return p.Destroy(ctx)
 	}
 	var errs []error
 	if err := r.awaitUnlock(ctx); err != nil {

@@ -78,9 +78,15 @@ var hierarchies = sync.OnceValues(func() (hierarchy, error) {
 			}
 		}
 	}
-	h.pure = h.unified != "" && len(h.v1) == 0
+	h.pure = h.unified != "" && !onV1(h.v1)
 	return h, nil
 })
+
+// onV1 reports whether the controllers that matter are on cgroup v1. A machine
+// on v2 may still mount a v1 hierarchy for something else.
+func onV1(controllers map[string]string) bool {
+	return controllers["memory"] != "" || controllers["cpu"] != "" || controllers["cpuacct"] != ""
+}
 
 // CgroupVersion is 2 where only cgroup v2 is mounted, 1 where cgroup v1 is
 // (alone or beside v2), 0 where there is none.
@@ -89,7 +95,7 @@ func CgroupVersion() int {
 	switch {
 	case h.pure:
 		return 2
-	case len(h.v1) > 0:
+	case onV1(h.v1):
 		return 1
 	}
 	return 0
@@ -253,7 +259,7 @@ func (c *Cgroup) SetLimits(l Limits) error {
 	add := func(controller, v1, v2 string, v1Value, v2Value string) {
 		if dir := c.V1[controller]; dir != "" {
 			set = append(set, setting{controller, filepath.Join(dir, v1), v1Value})
-		} else if c.Unified != "" && len(c.V1) == 0 {
+		} else if c.Unified != "" && !onV1(c.V1) {
 			set = append(set, setting{controller, filepath.Join(c.Unified, v2), v2Value})
 		}
 	}
@@ -284,7 +290,7 @@ func (c *Cgroup) SetLimits(l Limits) error {
 		// must not become one on what is swapped out.
 		if dir := c.V1["memory"]; dir != "" {
 			_ = writeFile(filepath.Join(dir, "memory.memsw.limit_in_bytes"), num(l.MemoryBytes))
-		} else if c.Unified != "" && len(c.V1) == 0 {
+		} else if c.Unified != "" && !onV1(c.V1) {
 			_ = writeFile(filepath.Join(c.Unified, "memory.swap.max"), "0")
 		}
 	}

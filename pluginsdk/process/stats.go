@@ -54,10 +54,12 @@ func (u Usage) Percent(before Usage) (total, user, system float64) {
 // Usage reads the figures of the cgroup.
 func (c *Cgroup) Usage() (Usage, error) {
 	u := Usage{At: time.Now()}
-	if len(c.V1) > 0 {
-		return u, c.usageV1(&u)
+	read := c.usageV2
+	if onV1(c.V1) {
+		read = c.usageV1
 	}
-	return u, c.usageV2(&u)
+	err := read(&u)
+	return u, err
 }
 
 func (c *Cgroup) usageV1(u *Usage) error {
@@ -112,7 +114,7 @@ func (c *Cgroup) usageV2(u *Usage) error {
 // Usage reads the figures of the task: its cgroup's, or, without one, those of
 // its living processes.
 func (p *Process) Usage() (Usage, error) {
-	if c := p.record.Cgroup; c != nil && (len(c.V1) > 0 || c.Unified != "") {
+	if c := p.record.Cgroup; c != nil && (onV1(c.V1) || c.Unified != "") {
 		return c.Usage()
 	}
 	return treeUsage(p.record.PID, p.record.SupervisorPID), nil

@@ -14,10 +14,6 @@ import (
 // leaves its tasks running.
 func (r *Runner) Run(ctx context.Context) {
 	defer close(r.ended)
-	if r.config.Restore && r.finished() {
-		close(r.done)
-		return
-	}
 	ctx, cancel := context.WithCancel(ctx)
 	var work sync.WaitGroup
 	defer work.Wait()

@@ -18,6 +18,11 @@ import (
 
 var _ taskrunner.Driver = (*plugin)(nil)
 
+// startsPerCPU bounds the starts that are under way at the same time in one
+// plugin: more would only make each of them slower. A start that is under way
+// when the agent is killed has to be made again.
+const startsPerCPU = 4
+
 // startWait is how long a start waits for a plugin that is down.
 const startWait = 30 * time.Second
 
@@ -108,7 +113,13 @@ func (p *plugin) Start(ctx context.Context, r *taskrunner.StartRequest) (*taskru
 	}
 	tc := taskConfig(r)
 	tc.MsgpackDriverConfig = data
+	select {
+	case p.starts <- struct{}{}:
+	case <-ctx.Done():
+		return nil, &taskrunner.StartError{Err: ctx.Err(), Retryable: true}
+	}
 	handle, network, err := l.driver.StartTask(ctx, tc)
+	<-p.starts
 	if errors.Is(err, host.ErrShutdown) {
 		// It may have been started all the same.
 		if derr := p.Destroy(ctx, r.ID); derr != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"sync"
 	"time"
@@ -46,7 +47,8 @@ type plugin struct {
 	file   string
 	log    *slog.Logger
 	reload chan struct{}
-	record []byte // of a process of an earlier agent, until it was tried
+	starts chan struct{} // holds one for each start that is under way
+	record []byte        // of a process of an earlier agent, until it was tried
 
 	mu       sync.Mutex
 	live     *live         // nil while there is no process that can be called
@@ -77,7 +79,7 @@ type task struct {
 func newPlugin(h *Host, file string, record []byte) *plugin {
 	return &plugin{
 		host: h, file: file, record: record, log: h.config.Log.With("plugin", label(file)),
-		reload: make(chan struct{}, 1), changed: make(chan struct{}), tasks: map[string]*task{},
+		reload: make(chan struct{}, 1), starts: make(chan struct{}, startsPerCPU*runtime.NumCPU()), changed: make(chan struct{}), tasks: map[string]*task{},
 	}
 }
 

@@ -101,7 +101,6 @@ func New(c Config) (*Runner, error) {
 	if found && s.Observed != nil {
 		r.restored = true
 		r.state.Store(&s)
-		r.finished.Store(s.phase() == Dead && s.ID == "")
 		return r, nil
 	}
 	r.state.Store(NewState(time.Now()))

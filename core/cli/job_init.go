@@ -1,18 +1,12 @@
 package cli
 
 import (
-	"embed"
 	"errors"
 	"io/fs"
 	"os"
-	"strings"
+
+	"github.com/seraiproject/serai/core/jobspec/initfile"
 )
-
-//go:embed example/*.nomad.hcl
-var examples embed.FS
-
-// exampleName is the file that 'job init' writes by default.
-const exampleName = "example.nomad.hcl"
 
 func jobInit() *leaf {
 	return &leaf{
@@ -25,27 +19,24 @@ func jobInit() *leaf {
 			docker := f.flagBool("docker", "Write an example for the docker driver.", false)
 			connect := f.flagBool("connect", "Write an example with a service mesh.", false)
 			return func(s *session) int {
-				name := exampleName
+				name := initfile.DefaultName
 				if len(s.args) == 1 {
 					name = s.args[0]
 				}
-				source := "exec"
+				kind := initfile.Exec
 				switch {
 				case *connect:
 					return s.fail("This version has no service mesh, and so no example of one.")
 				case *wasm && *docker:
 					return s.fail("Only one of -wasm and -docker can be given.")
 				case *wasm:
-					source = "wasm"
+					kind = initfile.Wasm
 				case *docker:
-					source = "docker"
+					kind = initfile.Docker
 				}
-				text, err := examples.ReadFile("example/" + source + ".nomad.hcl")
+				text, err := initfile.Source(kind, *brief)
 				if err != nil {
 					return s.fail("Failed to read the example: %v", err)
-				}
-				if *brief {
-					text = withoutComments(text)
 				}
 				file, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o640)
 				if errors.Is(err, fs.ErrExist) {
@@ -63,21 +54,4 @@ func jobInit() *leaf {
 			}
 		},
 	}
-}
-
-// withoutComments drops comment lines, and the blank lines they leave at the
-// start and after an opening brace.
-func withoutComments(text []byte) []byte {
-	var out []string
-	for line := range strings.Lines(string(text)) {
-		trimmed := strings.TrimSpace(line)
-		if strings.HasPrefix(trimmed, "#") {
-			continue
-		}
-		if trimmed == "" && (len(out) == 0 || strings.TrimSpace(out[len(out)-1]) == "" || strings.HasSuffix(strings.TrimSpace(out[len(out)-1]), "{")) {
-			continue
-		}
-		out = append(out, line)
-	}
-	return []byte(strings.Join(out, ""))
 }

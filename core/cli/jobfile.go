@@ -7,7 +7,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -74,8 +73,6 @@ func (s *session) readJob(ctx context.Context, path string, f *jobFlags) (*jobFi
 	name := path
 	if path == "-" {
 		name = "stdin"
-	} else if !isURL(path) {
-		o.BaseDir = filepath.Dir(path)
 	}
 	doc, err := jobspec.Parse(name, src, o)
 	if err != nil {

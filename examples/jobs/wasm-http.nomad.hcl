@@ -20,12 +20,6 @@ job "wasm-http" {
       port "http" {}
     }
 
-    service {
-      name     = "wasm-http"
-      port     = "http"
-      provider = "nomad"
-    }
-
     task "server" {
       driver = "wasm"
 

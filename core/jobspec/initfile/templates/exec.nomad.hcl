@@ -22,7 +22,7 @@ job "example" {
 
     # How long an allocation has to stay healthy before the next one is
     # replaced, and when to give up waiting.
-    min_healthy_time  = "10s"
+    min_healthy_time  = "5s"
     healthy_deadline  = "3m"
     progress_deadline = "10m"
 

@@ -129,11 +129,25 @@ func (w *Watcher) next(now time.Time) time.Duration {
 // look does what is to be done about a deployment; step says that an
 // evaluation is wanted anyway.
 func (w *Watcher) look(id model.DeploymentID, step bool, now time.Time) error {
-	snap := w.cfg.Store.Snapshot()
+	c, deadline := Next(w.cfg.Store.Snapshot(), id, step, now)
 	delete(w.deadlines, id)
+	if !deadline.IsZero() {
+		w.deadlines[id] = deadline
+	}
+	if c == nil {
+		return nil
+	}
+	return w.cfg.Apply(c)
+}
+
+// Next makes the command that takes the next step of a deployment; nil when
+// there is nothing to do. It depends on nothing but its arguments, except that
+// IDs of evaluations are random. step says that an evaluation is wanted anyway;
+// deadline is when to look again even if nothing changes (zero: never).
+func Next(snap *state.Snapshot, id model.DeploymentID, step bool, now time.Time) (c fsm.Command, deadline time.Time) {
 	d := snap.Deployment(nil, id)
 	if d == nil || d.Status != model.DeploymentStatusRunning {
-		return nil
+		return nil, time.Time{}
 	}
 	job := snap.Job(nil, model.JobKey{Namespace: d.Namespace, ID: d.JobID})
 	var allocs []*model.Allocation
@@ -141,28 +155,23 @@ func (w *Watcher) look(id model.DeploymentID, step bool, now time.Time) error {
 		allocs = append(allocs, a)
 	}
 	a := decide(d, job, allocs, now)
-	if !a.deadline.IsZero() {
-		w.deadlines[id] = a.deadline
-	}
 	switch {
 	case a.fail != "":
-		return w.cfg.Apply(Fail(snap, d, a.fail, a.revert, now))
+		return Fail(snap, d, a.fail, a.revert, now), a.deadline
 	case a.promote:
-		return w.cfg.Apply(&fsm.PromoteDeployment{DeploymentID: id, All: true, Eval: NewEval(d, job, now), Time: now.UnixNano()})
+		return &fsm.PromoteDeployment{DeploymentID: id, All: true, Eval: NewEval(d, job, now), Time: now.UnixNano()}, a.deadline
 	}
 	eval := NewEval(d, job, now)
-	if eval == nil {
-		return nil
-	}
-	if len(a.reschedule) > 0 {
+	switch {
+	case eval == nil:
+	case len(a.reschedule) > 0:
 		yes := true
-		return w.cfg.Apply(&fsm.TransitionAllocs{
+		return &fsm.TransitionAllocs{
 			Allocs: a.reschedule, Transition: model.DesiredTransition{Reschedule: &yes},
 			Evals: []*model.Evaluation{eval}, Time: now.UnixNano(),
-		})
+		}, a.deadline
+	case step:
+		return &fsm.UpdateEvals{Evals: []*model.Evaluation{eval}}, a.deadline
 	}
-	if step {
-		return w.cfg.Apply(&fsm.UpdateEvals{Evals: []*model.Evaluation{eval}})
-	}
-	return nil
+	return nil, a.deadline
 }

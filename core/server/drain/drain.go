@@ -127,45 +127,58 @@ func (d *Drainer) Run(ctx context.Context) error {
 // step marks what may be marked now, and ends drains that are done. It returns
 // when the next deadline is.
 func (d *Drainer) step(ids []model.NodeID, now time.Time) (next time.Time, err error) {
-	snap := d.cfg.Store.Snapshot()
+	commands, next := Next(d.cfg.Store.Snapshot(), ids, now)
+	for _, c := range commands {
+		if err := d.cfg.Apply(c); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return next, nil
+}
+
+// Next makes the commands that move the drains of nodes on, and tells when the
+// next deadline is (zero: there is none). It depends on nothing but its
+// arguments, except that IDs of evaluations are random.
+func Next(snap *state.Snapshot, ids []model.NodeID, now time.Time) (commands []fsm.Command, deadline time.Time) {
 	todo := decide(snap, ids, now)
 	for _, m := range []struct {
 		allocs []*model.Allocation
 		noMore bool
 	}{{todo.migrate, false}, {todo.stop, true}} {
-		if len(m.allocs) == 0 {
-			continue
-		}
-		yes := true
-		c := &fsm.TransitionAllocs{Transition: model.DesiredTransition{Migrate: &yes}, Time: now.UnixNano()}
-		if m.noMore {
-			c.Transition.MigrateDisablePlacement = &yes
-		}
-		jobs := map[model.JobKey]bool{}
-		for _, a := range m.allocs {
-			c.Allocs = append(c.Allocs, a.ID)
-			if jobs[a.JobKey()] {
-				continue
-			}
-			jobs[a.JobKey()] = true
-			if job := snap.Job(nil, a.JobKey()); job != nil {
-				c.Evals = append(c.Evals, &model.Evaluation{
-					ID: model.EvalID(model.NewUUID()), Namespace: job.Namespace, JobID: job.ID, Type: job.Type, Priority: job.Priority,
-					TriggeredBy: model.TriggerNodeDrain, JobModifyIndex: job.JobModifyIndex, NodeID: a.NodeID,
-					Status: model.EvalStatusPending, CreateTime: now.UnixNano(), ModifyTime: now.UnixNano(),
-				})
-			}
-		}
-		if err := d.cfg.Apply(c); err != nil {
-			return time.Time{}, err
+		if len(m.allocs) > 0 {
+			commands = append(commands, transition(snap, m.allocs, m.noMore, now))
 		}
 	}
 	for _, n := range todo.done {
-		if err := d.cfg.Apply(complete(n, now)); err != nil {
-			return time.Time{}, err
+		commands = append(commands, complete(n, now))
+	}
+	return commands, todo.next
+}
+
+// transition makes the command that has allocations leave; noMore says that
+// they are not to be replaced.
+func transition(snap *state.Snapshot, allocs []*model.Allocation, noMore bool, now time.Time) *fsm.TransitionAllocs {
+	yes := true
+	c := &fsm.TransitionAllocs{Transition: model.DesiredTransition{Migrate: &yes}, Time: now.UnixNano()}
+	if noMore {
+		c.Transition.MigrateDisablePlacement = &yes
+	}
+	jobs := map[model.JobKey]bool{}
+	for _, a := range allocs {
+		c.Allocs = append(c.Allocs, a.ID)
+		if jobs[a.JobKey()] {
+			continue
+		}
+		jobs[a.JobKey()] = true
+		if job := snap.Job(nil, a.JobKey()); job != nil {
+			c.Evals = append(c.Evals, &model.Evaluation{
+				ID: model.EvalID(model.NewUUID()), Namespace: job.Namespace, JobID: job.ID, Type: job.Type, Priority: job.Priority,
+				TriggeredBy: model.TriggerNodeDrain, JobModifyIndex: job.JobModifyIndex, NodeID: a.NodeID,
+				Status: model.EvalStatusPending, CreateTime: now.UnixNano(), ModifyTime: now.UnixNano(),
+			})
 		}
 	}
-	return todo.next, nil
+	return c
 }
 
 // complete makes the command that ends a drain.

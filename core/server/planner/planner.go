@@ -179,7 +179,7 @@ func (p *Planner) start(ctx context.Context, s *submission) bool {
 		s.done <- outcome{result: &result.PlanResult}
 		return false
 	}
-	pending, err := p.cfg.Begin(command(snap, plan, result, p.cfg.Now()))
+	pending, err := p.cfg.Begin(Command(snap, plan, result, p.cfg.Now()))
 	if err != nil {
 		s.done <- outcome{err: err}
 		return false
@@ -307,8 +307,9 @@ func Check(view *cluster.View, plan *model.Plan) *Result {
 	return r
 }
 
-// command makes the Raft command of what passed.
-func command(snap *state.Snapshot, plan *model.Plan, r *Result, now int64) *fsm.ApplyPlan {
+// Command makes the Raft command of what passed of a plan. snap is a state at
+// least as new as the one it was checked against; now is in Unix nanoseconds.
+func Command(snap *state.Snapshot, plan *model.Plan, r *Result, now int64) *fsm.ApplyPlan {
 	c := &fsm.ApplyPlan{EvalID: plan.EvalID, DeploymentUpdates: r.DeploymentUpdates, Time: now}
 	if r.Deployment != nil {
 		d := r.Deployment.Clone()

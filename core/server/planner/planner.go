@@ -179,7 +179,7 @@ func (p *Planner) start(ctx context.Context, s *submission) bool {
 		s.done <- outcome{result: &result.PlanResult}
 		return false
 	}
-	pending, err := p.cfg.Begin(Command(snap, plan, result, p.cfg.Now()))
+	pending, err := p.cfg.Begin(result.Command(snap, plan, p.cfg.Now()))
 	if err != nil {
 		s.done <- outcome{err: err}
 		return false
@@ -275,6 +275,13 @@ func (r *Result) Empty() bool {
 		r.Deployment == nil && len(r.DeploymentUpdates) == 0
 }
 
+// Command makes the Raft command that commits what passed of plan. snap is a
+// state no older than the view it was checked against; now is in Unix
+// nanoseconds.
+func (r *Result) Command(snap *state.Snapshot, plan *model.Plan, now int64) *fsm.ApplyPlan {
+	return command(snap, plan, r, now)
+}
+
 // Check returns what of a plan fits the nodes as view has them. The plan itself
 // stays as it is.
 func Check(view *cluster.View, plan *model.Plan) *Result {
@@ -307,9 +314,8 @@ func Check(view *cluster.View, plan *model.Plan) *Result {
 	return r
 }
 
-// Command makes the Raft command of what passed of a plan. snap is a state at
-// least as new as the one it was checked against; now is in Unix nanoseconds.
-func Command(snap *state.Snapshot, plan *model.Plan, r *Result, now int64) *fsm.ApplyPlan {
+// command makes the Raft command of what passed.
+func command(snap *state.Snapshot, plan *model.Plan, r *Result, now int64) *fsm.ApplyPlan {
 	c := &fsm.ApplyPlan{EvalID: plan.EvalID, DeploymentUpdates: r.DeploymentUpdates, Time: now}
 	if r.Deployment != nil {
 		d := r.Deployment.Clone()

@@ -74,6 +74,9 @@ func (m Member) Tag(name string) string { return m.Tags[name] }
 // it failed.
 type Event struct{ Member Member }
 
+// tagLeaving is set by a server that is about to leave.
+const tagLeaving = "leaving"
+
 // Timings of the pool.
 const (
 	forgetAfter  = 72 * time.Hour   // failed and left members
@@ -91,7 +94,6 @@ type Pool struct {
 	mu      sync.Mutex
 	members map[string]Member
 	tags    map[string]string
-	leaving bool
 
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -105,7 +107,7 @@ func Start(cfg Config) (*Pool, error) {
 	if cfg.Events == nil {
 		cfg.Events = func(Event) {}
 	}
-	p := &Pool{cfg: cfg, log: cfg.Logger, members: map[string]Member{}, tags: maps.Clone(cfg.Tags)}
+	p := &Pool{cfg: cfg, log: cfg.Logger, members: map[string]Member{}, tags: copyTags(cfg.Tags)}
 	mc := memberlist.DefaultWANConfig()
 	if cfg.Fast {
 		mc = memberlist.DefaultLocalConfig()
@@ -154,9 +156,15 @@ func (p *Pool) SetTags(tags map[string]string) error {
 		return fmt.Errorf("set gossip tags: they take more than %d bytes", memberlist.MetaMaxSize)
 	}
 	p.mu.Lock()
-	p.tags = maps.Clone(tags)
+	p.tags = copyTags(tags)
 	p.mu.Unlock()
 	return p.list.UpdateNode(leaveTimeout)
+}
+
+func copyTags(tags map[string]string) map[string]string {
+	out := make(map[string]string, len(tags)+1)
+	maps.Copy(out, tags)
+	return out
 }
 
 // Members lists all servers that are known, by name.
@@ -182,8 +190,13 @@ func (p *Pool) Forget(name string) bool {
 // Leave tells the others that this server goes for good.
 func (p *Pool) Leave() error {
 	p.mu.Lock()
-	p.leaving = true
+	p.tags[tagLeaving] = "1"
 	p.mu.Unlock()
+	// Gossip itself does not tell others if a server left or failed; the
+	// tag does, and goes out first.
+	if err := p.list.UpdateNode(leaveTimeout); err != nil {
+		p.log.Warn("not every server may know that this one leaves", "error", err)
+	}
 	if err := p.list.Leave(leaveTimeout); err != nil {
 		return fmt.Errorf("leave the pool of servers: %w", err)
 	}
@@ -210,7 +223,7 @@ func (p *Pool) keepUp(ctx context.Context) {
 		}
 		for _, m := range p.Members() {
 			switch {
-			case m.Status == Alive:
+			case m.Status == Alive, m.Status == Leaving:
 			case time.Since(m.Since) > forgetAfter:
 				p.Forget(m.Name)
 			case m.Status == Failed:
@@ -235,8 +248,11 @@ func (p *Pool) change(n *memberlist.Node, status string) {
 			m.Tags = old.Tags
 		}
 	}
-	if m.Name == p.cfg.Name && p.leaving {
-		m.Status = Left
+	if m.Tags[tagLeaving] != "" {
+		delete(m.Tags, tagLeaving)
+		if status == Alive {
+			m.Status = Leaving
+		}
 	}
 	p.members[n.Name] = m
 	p.mu.Unlock()
@@ -250,7 +266,7 @@ func (e *events) NotifyUpdate(n *memberlist.Node) { (*Pool)(e).change(n, Alive) 
 
 func (e *events) NotifyLeave(n *memberlist.Node) {
 	status := Failed
-	if n.State == memberlist.StateLeft {
+	if decodeTags(n.Meta)[tagLeaving] != "" {
 		status = Left
 	}
 	(*Pool)(e).change(n, status)

@@ -141,6 +141,7 @@ type loop struct {
 	*Runner
 	ready   bool
 	over    bool
+	noted   bool      // a task has an event to take up, after which it calls again
 	began   time.Time // of watching the health
 	watched model.DeploymentID
 	stopAt  time.Time // end of the group's shutdown delay
@@ -203,7 +204,8 @@ func (l *loop) step(now time.Time) (wake time.Time) {
 		sooner(l.judge(views, now))
 	}
 	l.tell(views, asked == endTimeout)
-	l.over = l.finished()
+	l.over = l.finished() && !l.noted
+	l.noted = false
 	return wake
 }
 
@@ -254,6 +256,7 @@ func (l *loop) judge(views []view, now time.Time) (wake time.Time) {
 	if err := l.config.Store.PutHealth(a.ID, h); err != nil {
 		l.log.Warn("health is not stored", "error", err)
 	}
+	l.noted = len(v.tasks) > 0
 	for _, name := range v.tasks {
 		l.Task(name).Note(taskrunner.Unhealthy(now, v.text))
 	}

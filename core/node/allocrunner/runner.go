@@ -50,7 +50,6 @@ type Runner struct {
 	asked   endingCause
 	noDelay bool
 	health  *model.AllocDeploymentStatus
-	failure string // of setting up
 	status  string
 	text    string
 }

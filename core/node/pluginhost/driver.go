@@ -23,8 +23,16 @@ var _ taskrunner.Driver = (*plugin)(nil)
 // when the agent is killed has to be made again.
 const startsPerCPU = 4
 
-// startWait is how long a start waits for a plugin that is down.
-const startWait = 30 * time.Second
+const (
+	// startWait is how long a start waits for a plugin that is down.
+	startWait = 30 * time.Second
+	// startTimeout bounds a start: a driver that does not answer must not keep
+	// others from starting for ever. Drivers that fetch images take minutes.
+	startTimeout = 30 * time.Minute
+	// startTries is in how many processes a start is tried: a task that kills
+	// its plugin is not to do so for ever.
+	startTries = 3
+)
 
 // current waits for a process that can be called.
 func (p *plugin) current(ctx context.Context) (*live, error) {
@@ -60,6 +68,19 @@ func (p *plugin) after(ctx context.Context, l *live) error {
 	}
 }
 
+// died reports whether a call failed because the process ended.
+func (l *live) died(err error) bool {
+	if errors.Is(err, host.ErrShutdown) {
+		return true
+	}
+	select {
+	case <-l.process.Exited():
+		return err != nil
+	default:
+		return false
+	}
+}
+
 // call makes a call that may be repeated, on the next process when one dies.
 func (p *plugin) call(ctx context.Context, fn func(*live) error) error {
 	for {
@@ -68,7 +89,7 @@ func (p *plugin) call(ctx context.Context, fn func(*live) error) error {
 			return err
 		}
 		err = fn(l)
-		if !errors.Is(err, host.ErrShutdown) {
+		if !l.died(err) {
 			return err
 		}
 		if err := p.after(ctx, l); err != nil {
@@ -97,42 +118,19 @@ func (p *plugin) Traits(ctx context.Context) (taskrunner.Traits, error) {
 
 // Start implements taskrunner.Driver.
 func (p *plugin) Start(ctx context.Context, r *taskrunner.StartRequest) (*taskrunner.Started, error) {
-	waiting, cancel := context.WithTimeout(ctx, startWait)
-	l, err := p.current(waiting)
-	cancel()
-	if err != nil {
-		return nil, &taskrunner.StartError{Err: err, Retryable: true}
-	}
-	config := r.Task.Config
-	if config == nil {
-		config = map[string]any{}
-	}
-	data, err := hclvalue.Encode(l.schema, config, r.Env.Variables())
-	if err != nil {
-		return nil, &taskrunner.StartError{Err: err, Invalid: true}
-	}
-	tc := taskConfig(r)
-	tc.MsgpackDriverConfig = data
 	select {
 	case p.starts <- struct{}{}:
 	case <-ctx.Done():
 		return nil, &taskrunner.StartError{Err: ctx.Err(), Retryable: true}
 	}
-	handle, network, err := l.driver.StartTask(ctx, tc)
+	handle, network, err := p.start(ctx, r)
 	<-p.starts
-	if errors.Is(err, host.ErrShutdown) {
-		// It may have been started all the same.
-		if derr := p.Destroy(ctx, r.ID); derr != nil {
-			p.log.Warn("what is left of the task is not freed", "task", r.ID, "error", derr)
-		}
-		return nil, &taskrunner.StartError{Err: err, Retryable: true}
-	}
 	if err != nil {
-		return nil, &taskrunner.StartError{Err: err, Retryable: driver.IsRetryable(err)}
+		return nil, err
 	}
 	enc, err := proto.Marshal(handle)
 	if err != nil {
-		_ = l.driver.DestroyTask(ctx, r.ID, true)
+		_ = p.Destroy(ctx, r.ID)
 		return nil, &taskrunner.StartError{Err: fmt.Errorf("keep handle of task: %w", err)}
 	}
 	p.mu.Lock()
@@ -146,6 +144,50 @@ func (p *plugin) Start(ctx context.Context, r *taskrunner.StartRequest) (*taskru
 		}
 	}
 	return s, nil
+}
+
+// start asks the process that is there to start a task, and the next one when
+// it dies meanwhile. Errors are *taskrunner.StartError.
+func (p *plugin) start(ctx context.Context, r *taskrunner.StartRequest) (*driver.TaskHandle, *driver.NetworkOverride, error) {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	config := r.Task.Config
+	if config == nil {
+		config = map[string]any{}
+	}
+	var died error
+	for range startTries {
+		waiting, cancel := context.WithTimeout(ctx, startWait)
+		l, err := p.current(waiting)
+		cancel()
+		if err != nil {
+			return nil, nil, &taskrunner.StartError{Err: err, Retryable: true}
+		}
+		if died != nil {
+			// The dead one may have started it all the same.
+			if err := l.driver.DestroyTask(ctx, r.ID, true); err != nil {
+				p.log.Warn("what is left of the task is not freed", "task", r.ID, "error", err)
+			}
+		}
+		data, err := hclvalue.Encode(l.schema, config, r.Env.Variables())
+		if err != nil {
+			return nil, nil, &taskrunner.StartError{Err: err, Invalid: true}
+		}
+		tc := taskConfig(r)
+		tc.MsgpackDriverConfig = data
+		handle, network, err := l.driver.StartTask(ctx, tc)
+		if err == nil {
+			return handle, network, nil
+		}
+		if !l.died(err) {
+			return nil, nil, &taskrunner.StartError{Err: err, Retryable: driver.IsRetryable(err)}
+		}
+		died = err
+		if err := p.after(ctx, l); err != nil {
+			break
+		}
+	}
+	return nil, nil, &taskrunner.StartError{Err: died, Retryable: true}
 }
 
 // Recover implements taskrunner.Driver.
@@ -191,7 +233,7 @@ func (p *plugin) Wait(ctx context.Context, id string) (taskrunner.Exit, error) {
 			return taskrunner.Exit{Code: x.Code, Signal: x.Signal, OOMKilled: x.OOMKilled}, nil
 		case ctx.Err() != nil:
 			return taskrunner.Exit{}, ctx.Err()
-		case !errors.Is(err, host.ErrShutdown):
+		case !l.died(err):
 			return taskrunner.Exit{Code: x.Code, Signal: x.Signal, Err: err}, nil
 		}
 		if err := p.after(ctx, l); err != nil {

@@ -378,3 +378,30 @@ func TestAdopted(t *testing.T) {
 		})
 	}
 }
+
+// TestPluginDiesWhileStarting kills the plugin under a start: the next process
+// makes it.
+func TestPluginDiesWhileStarting(t *testing.T) {
+	h := start(t, Config{Dir: pluginDir(t, "mock")})
+	defer h.Stop()
+	d := mockDriver(t, h)
+	pid := h.Plugins()[0].PID
+	r := request(t, map[string]any{"start_block_for": "300ms", "run_for": "1000h"})
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.Start(context.Background(), r)
+		done <- err
+	}()
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if p := h.Plugins()[0]; p.PID == pid || p.Tasks != 1 {
+		t.Errorf("%+v", p)
+	}
+	if err := d.Destroy(context.Background(), r.ID); err != nil {
+		t.Error(err)
+	}
+}

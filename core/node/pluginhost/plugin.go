@@ -343,7 +343,7 @@ func (p *plugin) recoverTasks(ctx context.Context, l *live) {
 	p.mu.Unlock()
 	for id, t := range tasks {
 		err := l.driver.RecoverTask(ctx, t.handle)
-		if err == nil || errors.Is(err, host.ErrShutdown) || ctx.Err() != nil {
+		if err == nil || l.died(err) || ctx.Err() != nil {
 			continue // on shutdown, the next process tries again
 		}
 		p.log.Warn("task is not recovered", "task", id, "error", err)
@@ -361,7 +361,7 @@ func (p *plugin) followFingerprint(ctx context.Context, l *live, first func()) {
 	name := l.process.Info().Name
 	for ctx.Err() == nil {
 		for f, err := range l.driver.Fingerprint(ctx) {
-			if ctx.Err() != nil || errors.Is(err, host.ErrShutdown) {
+			if ctx.Err() != nil || l.died(err) {
 				return
 			}
 			info := &model.DriverInfo{UpdateTime: time.Now(), Attributes: map[string]string{}}

@@ -156,6 +156,7 @@ func (r *Runner) openLogs(ctx context.Context, t *model.Task) *StartError {
 	if err := r.config.Node.Logs.Add(r.streams(t)...); err != nil {
 		return &StartError{Err: err, Retryable: true}
 	}
+	r.collected.Store(true)
 	return nil
 }
 
@@ -199,6 +200,12 @@ func (r *Runner) start(ctx context.Context, id string) {
 	if err != nil {
 		fail(err, true)
 		return
+	}
+	if !r.collected.Load() { // they were set up by an earlier agent
+		if err := r.openLogs(ctx, t); err != nil {
+			fail(err, true)
+			return
+		}
 	}
 	q := &StartRequest{
 		ID: id, Alloc: a, Task: t, Env: r.env(t, traits), Dir: r.config.Dir.Task(t.Name),
@@ -293,10 +300,8 @@ func (r *Runner) recover(ctx context.Context, s *State) {
 		r.send(evNotRecovered{err})
 		return
 	}
-	if r.logs(t) {
-		if err := r.config.Node.Logs.Add(r.streams(t)...); err != nil {
-			r.log.Warn("output of the task is not collected", "error", err)
-		}
+	if err := r.openLogs(ctx, t); err != nil {
+		r.log.Warn("output of the task is not collected", "error", err)
 	}
 	r.send(evRecovered{})
 }

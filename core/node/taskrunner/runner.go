@@ -76,11 +76,12 @@ type Runner struct {
 	destroying,
 	busy sync.WaitGroup
 
-	alloc    atomic.Pointer[model.Allocation]
-	task     atomic.Pointer[model.Task]
-	state    atomic.Pointer[State]
-	restored bool
-	finished atomic.Bool
+	alloc     atomic.Pointer[model.Allocation]
+	task      atomic.Pointer[model.Task]
+	state     atomic.Pointer[State]
+	restored  bool
+	finished  atomic.Bool
+	collected atomic.Bool // this agent has the task's output collected
 }
 
 // New makes a runner, which goes on with what the store knows of the task.

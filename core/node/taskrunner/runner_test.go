@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,8 @@ type fakeDriver struct {
 	tasks   map[string]*fakeTask
 	started []string // ids, in order
 	forget  bool     // Recover fails
+	logs    *fakeLogs
+	deaf    bool // a task was started whose output no one reads
 }
 
 type fakeTask struct {
@@ -45,6 +48,7 @@ func (d *fakeDriver) Start(_ context.Context, r *StartRequest) (*Started, error)
 	if r.Task.Config["fail"] == true {
 		return nil, &StartError{Err: errors.New("bad config"), Invalid: true}
 	}
+	d.deaf = d.deaf || !d.logs.open.Load()
 	d.tasks[r.ID] = &fakeTask{done: make(chan struct{})}
 	d.started = append(d.started, r.ID)
 	return &Started{Handle: []byte(r.ID)}, nil
@@ -168,11 +172,12 @@ func (s *memoryStore) Task(_ model.AllocID, task string, into msgp.Unmarshaler) 
 	return true, err
 }
 
-type noLogs struct{}
+// fakeLogs belongs to one agent.
+type fakeLogs struct{ open atomic.Bool }
 
-func (noLogs) Add(...tasklog.Stream) error    { return nil }
-func (noLogs) Flush(...tasklog.Stream) error  { return nil }
-func (noLogs) Remove(...tasklog.Stream) error { return nil }
+func (l *fakeLogs) Add(...tasklog.Stream) error    { l.open.Store(true); return nil }
+func (l *fakeLogs) Flush(...tasklog.Stream) error  { return nil }
+func (l *fakeLogs) Remove(...tasklog.Stream) error { l.open.Store(false); return nil }
 
 type fixture struct {
 	t       *testing.T
@@ -210,9 +215,13 @@ func (f *fixture) agent() {
 	f.t.Helper()
 	f.changed = make(chan struct{}, 1)
 	changed := f.changed
+	logs := &fakeLogs{}
+	f.driver.mu.Lock()
+	f.driver.logs = logs
+	f.driver.mu.Unlock()
 	r, err := New(Config{
 		Node: &Node{
-			Node: &model.Node{ID: "n"}, Drivers: f.driver, Store: f.store, Logs: noLogs{},
+			Node: &model.Node{ID: "n"}, Drivers: f.driver, Store: f.store, Logs: logs,
 			Log: slog.New(slog.NewTextHandler(f.t.Output(), nil)),
 		},
 		Alloc: f.alloc, Task: f.alloc.Job.TaskGroups[0].Tasks[0], Dir: f.dir,
@@ -310,6 +319,9 @@ func TestKilledAnywhere(t *testing.T) {
 		})
 		if s := f.runner.State(); !s.Failed || s.State != model.TaskStateDead {
 			t.Errorf("killed after write %d: %+v", limit, s)
+		}
+		if f.driver.deaf {
+			t.Errorf("killed after write %d: no one read what the task wrote", limit)
 		}
 		if len(f.driver.tasks) != 0 {
 			t.Errorf("killed after write %d: the driver still has %v", limit, f.driver.tasks)

@@ -7,7 +7,7 @@ PLUGINS    := exec raw_exec wasm
 WASM       := http filter
 # Without gRPC's tracing pages: 3 MB less in each binary.
 TAGS       := -tags grpcnotrace
-STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.0
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
 .DEFAULT_GOAL := help
 .PHONY: help build plugins examples demo test check vet lint race fuzz bench e2e e2e-deps generate licences clean

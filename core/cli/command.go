@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -301,12 +300,6 @@ func (r *run) AutocompleteArgs() complete.Predictor {
 	s := &session{deps: r.deps, flags: newFlags("")}
 	s.general.client = apiclient.FromEnv(r.deps.Getenv)
 	return r.leaf.complete(s)
-}
-
-// parseBool accepts what the flag package does.
-func parseBool(s string) bool {
-	b, err := strconv.ParseBool(s)
-	return err == nil && b
 }
 
 // misuse reports wrong usage with the hint where to read more.

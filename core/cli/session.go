@@ -198,12 +198,4 @@ func short[T ~string](id T, length int) string {
 	return string(id)
 }
 
-// namespaceOf is the namespace asked for, "default" if none was.
-func (s *session) namespace() string {
-	if ns := s.general.client.Namespace; ns != "" {
-		return ns
-	}
-	return model.DefaultNamespace
-}
-
 func (s *session) allNamespaces() bool { return s.general.client.Namespace == model.AllNamespaces }

@@ -94,6 +94,7 @@ var (
 		if err != nil {
 			return "", err
 		}
+		//lint:ignore SA1019 rsadecrypt is defined by this padding, and decrypts only for whoever wrote the file
 		out, err := rsa.DecryptPKCS1v15(rand.Reader, key, b)
 		if err != nil {
 			return "", fmt.Errorf("decrypt: %w", err)

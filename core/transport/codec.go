@@ -61,15 +61,15 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 
 // toWire turns a handler's error into gRPC's, and the trailer that keeps its
 // class.
-func toWire(err error) (error, metadata.MD) {
+func toWire(err error) (metadata.MD, error) {
 	code := model.ErrorCode(err)
 	switch {
 	case errors.Is(err, context.Canceled):
-		return status.Error(codes.Canceled, err.Error()), nil
+		return nil, status.Error(codes.Canceled, err.Error())
 	case errors.Is(err, context.DeadlineExceeded):
-		return status.Error(codes.DeadlineExceeded, err.Error()), nil
+		return nil, status.Error(codes.DeadlineExceeded, err.Error())
 	}
-	return status.Error(codes.Unknown, err.Error()), metadata.Pairs(errorCode, code)
+	return metadata.Pairs(errorCode, code), status.Error(codes.Unknown, err.Error())
 }
 
 // fromWire is the way back. An error that no handler made is of class

@@ -222,7 +222,7 @@ func serve(b Backend, s grpc.ServerStream) error {
 	if err == nil {
 		return nil
 	}
-	err, trailer := toWire(err)
+	trailer, err := toWire(err)
 	s.SetTrailer(trailer)
 	return err
 }

@@ -60,13 +60,6 @@ func (p *pidfd) wait() error {
 	return err
 }
 
-// exited reports whether the process has ended.
-func (p *pidfd) exited() bool {
-	done := true
-	p.control(func(fd int) error { done = readable(fd); return nil })
-	return done
-}
-
 func readable(fd int) bool {
 	fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
 	for {

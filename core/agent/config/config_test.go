@@ -144,14 +144,14 @@ func TestSearchIsReplacedWhole(t *testing.T) {
 }
 
 func TestOverrides(t *testing.T) {
-	c, err := Load(Options{Dev: true, Overrides: []Override{
+	_, err := Load(Options{Dev: true, Overrides: []Override{
 		{"client.meta.rack.row", "7"}, {"client.servers", "a"}, {"client.servers", "b:1"}, {"consul.address", "c:8500"},
 		{"enable_debug", "false"}, {"client.gc_interval", "3m"}, {"server.join.bad", "x"},
 	}})
 	if err == nil || !strings.Contains(err.Error(), "unknown key server.join.bad") {
 		t.Fatalf("error: %v", err)
 	}
-	c, err = Load(Options{Dev: true, Overrides: []Override{
+	c, err := Load(Options{Dev: true, Overrides: []Override{
 		{"client.meta.rack.row", "7"}, {"client.servers", "a"}, {"client.servers", "b:1"}, {"consul.address", "c:8500"},
 		{"enable_debug", "false"}, {"client.gc_interval", "3m"}, {"server.raft_multiplier", "2"},
 	}})

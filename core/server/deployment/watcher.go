@@ -95,7 +95,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 		now := time.Now()
 		for id, at := range w.deadlines {
 			if !now.Before(at) {
-				dirty[id] = dirty[id]
+				if _, known := dirty[id]; !known {
+					dirty[id] = false // a look, without a step
+				}
 			}
 		}
 		for id, step := range dirty {

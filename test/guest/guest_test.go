@@ -53,7 +53,7 @@ func TestCgroupV2(t *testing.T) {
 	// everywhere, and quick enough.
 	qemu := exec.CommandContext(ctx, emulator, "-accel", "tcg", "-cpu", "max", "-m", "1024", "-smp", "2",
 		"-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", kernel, "-initrd", image,
-		"-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all")
+		"-append", "console=ttyS0 quiet panic=-1 cgroup_no_v1=all TESTS="+cmp.Or(os.Getenv("SERAI_GUEST_RUN"), "."))
 	var diagnosis bytes.Buffer
 	qemu.Stderr = &diagnosis
 	console, err := qemu.StdoutPipe()
@@ -169,10 +169,11 @@ func pack(t *testing.T, image, busybox string) {
 	dir := t.TempDir()
 	shared := map[string]bool{}
 	for name, build := range map[string][]string{
-		"exec":         {"build", "./cmd/serai-driver-exec"},
-		"raw_exec":     {"build", "./cmd/serai-driver-raw_exec"},
-		"process.test": {"test", "-c", "./pluginsdk/process"},
-		"inside.test":  {"test", "-c", "-tags", "inguest", "./test/guest/inside"},
+		"serai":            {"build", "./cmd/serai"},
+		"plugins/exec":     {"build", "./cmd/serai-driver-exec"},
+		"plugins/raw_exec": {"build", "./cmd/serai-driver-raw_exec"},
+		"process.test":     {"test", "-c", "./pluginsdk/process"},
+		"inside.test":      {"test", "-c", "-tags", "inguest", "./test/guest/inside"},
 	} {
 		bin := filepath.Join(dir, name)
 		goTool(t, slices.Insert(build, 1, "-trimpath", "-ldflags", "-s -w", "-o", bin)...)

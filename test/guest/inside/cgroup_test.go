@@ -202,7 +202,7 @@ func TestOwnCgroup(t *testing.T) {
 			t.Error(err)
 		}
 	})
-	h := supervisedtest.New(t, "./raw_exec", map[string]any{"enabled": true})
+	h := supervisedtest.New(t, "./plugins/raw_exec", map[string]any{"enabled": true})
 	config := shell("sleep 1000 & echo up; wait")
 	config["cgroup_v2_override"] = "own"
 	task := h.Run(t, config, nil)

@@ -53,7 +53,7 @@ func both(t *testing.T, test func(t *testing.T, h *supervisedtest.Host, name str
 					t.Errorf("left behind: %q", left)
 				}
 			})
-			binary, err := filepath.Abs(p.name)
+			binary, err := filepath.Abs("plugins/" + p.name)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -90,7 +90,7 @@ func TestExec(t *testing.T) {
 // A container sees its own cgroup as the root, cannot change it, and has no
 // device but the usual ones.
 func TestContainer(t *testing.T) {
-	h := supervisedtest.New(t, "./exec", nil)
+	h := supervisedtest.New(t, "./plugins/exec", nil)
 	task := h.Run(t, shell(`cat /proc/self/cgroup /sys/fs/cgroup/memory.max
 		echo 1 2>/dev/null >/sys/fs/cgroup/cgroup.procs || echo read-only
 		mknod /tmp/kmsg c 1 11 && head -c 1 /tmp/kmsg 2>&1 >/dev/null | grep -o 'Operation not permitted'

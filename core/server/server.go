@@ -106,14 +106,16 @@ func (s *Server) start() (err error) {
 	if err != nil {
 		return err
 	}
+	if !s.cfg.Dev {
+		if err := s.startMembership(); err != nil {
+			return err
+		}
+	}
 	s.router = transport.NewRouter(s.cfg.Region, s.mux, s.pool, (*topology)(s))
 	s.handle()
 	s.work.Go(s.lead)
 	s.listener.Serve(s.router)
-	if s.cfg.Dev {
-		return nil
-	}
-	return s.startMembership()
+	return nil
 }
 
 // advertised replaces an unspecified IP, which others cannot use, by loopback.

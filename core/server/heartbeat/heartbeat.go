@@ -30,9 +30,12 @@ type Monitor struct {
 
 	mu     sync.Mutex
 	ctx    context.Context // of Run; nil before
-	timers map[model.NodeID]*time.Timer
+	timers map[model.NodeID]*expectation
 	work   sync.WaitGroup
 }
+
+// expectation is that a node is heard of in time; a later one replaces it.
+type expectation struct{ timer *time.Timer }
 
 // New returns a monitor of no nodes. Timers only go off while Run runs.
 func New(cfg Config) *Monitor {
@@ -48,7 +51,7 @@ func New(cfg Config) *Monitor {
 	if cfg.FailoverTTL <= 0 {
 		cfg.FailoverTTL = 5 * time.Minute
 	}
-	return &Monitor{cfg: cfg, timers: map[model.NodeID]*time.Timer{}}
+	return &Monitor{cfg: cfg, timers: map[model.NodeID]*expectation{}}
 }
 
 // Run watches until ctx ends: first all of the given nodes, with the long time
@@ -65,8 +68,8 @@ func (m *Monitor) Run(ctx context.Context, nodes []model.NodeID) error {
 	<-ctx.Done()
 	m.mu.Lock()
 	m.ctx = nil
-	for id, t := range m.timers {
-		t.Stop()
+	for id, e := range m.timers {
+		e.timer.Stop()
 		delete(m.timers, id)
 	}
 	m.mu.Unlock()
@@ -88,8 +91,8 @@ func (m *Monitor) Beat(id model.NodeID) time.Duration {
 func (m *Monitor) Forget(id model.NodeID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if t := m.timers[id]; t != nil {
-		t.Stop()
+	if e := m.timers[id]; e != nil {
+		e.timer.Stop()
 		delete(m.timers, id)
 	}
 }
@@ -102,17 +105,17 @@ func (m *Monitor) Expect(id model.NodeID, within time.Duration) {
 }
 
 func (m *Monitor) set(id model.NodeID, after time.Duration) {
-	if t := m.timers[id]; t != nil {
-		t.Stop()
+	if e := m.timers[id]; e != nil {
+		e.timer.Stop()
 	}
-	var t *time.Timer
-	t = time.AfterFunc(after, func() { m.missed(id, t) })
-	m.timers[id] = t
+	e := &expectation{}
+	e.timer = time.AfterFunc(after, func() { m.missed(id, e) })
+	m.timers[id] = e
 }
 
-func (m *Monitor) missed(id model.NodeID, t *time.Timer) {
+func (m *Monitor) missed(id model.NodeID, e *expectation) {
 	m.mu.Lock()
-	if m.timers[id] != t || m.ctx == nil {
+	if m.timers[id] != e || m.ctx == nil {
 		m.mu.Unlock()
 		return
 	}

@@ -2,6 +2,8 @@ package heartbeat
 
 import (
 	"context"
+	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -9,11 +11,32 @@ import (
 	"github.com/seraiproject/serai/core/model"
 )
 
+// misses notes which nodes were missed, and when.
+type misses struct {
+	mu    sync.Mutex
+	start time.Time
+	nodes map[model.NodeID]time.Duration
+}
+
+func (m *misses) add(_ context.Context, id model.NodeID) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.nodes[id] = time.Since(m.start)
+}
+
+// after lets time pass and returns who was missed by then.
+func (m *misses) after(d time.Duration) map[model.NodeID]time.Duration {
+	time.Sleep(d)
+	synctest.Wait()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return maps.Clone(m.nodes)
+}
+
 func TestSilentNodesAreNoticed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		missed := map[model.NodeID]time.Duration{}
-		start := time.Now()
-		m := New(Config{Missed: func(_ context.Context, id model.NodeID) { missed[id] = time.Since(start) }})
+		seen := &misses{start: time.Now(), nodes: map[model.NodeID]time.Duration{}}
+		m := New(Config{Missed: seen.add})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- m.Run(ctx, []model.NodeID{"known"}) }()
@@ -24,22 +47,21 @@ func TestSilentNodesAreNoticed(t *testing.T) {
 		}
 		m.Beat("gone")
 		m.Forget("gone")
-		time.Sleep(31 * time.Second)
+		missed := seen.after(31 * time.Second)
 		if at, ok := missed["n"]; !ok || at != ttl+10*time.Second {
 			t.Errorf("n was missed after %v, TTL %v", at, ttl)
 		}
 		if _, ok := missed["known"]; ok {
 			t.Error("a node was missed before the time that a new leader gives")
 		}
-		time.Sleep(5 * time.Minute)
+		missed = seen.after(5 * time.Minute)
 		if _, ok := missed["known"]; !ok || len(missed) != 2 {
 			t.Errorf("missed are %v", missed)
 		}
 		m.Beat("late")
 		cancel()
 		<-done
-		time.Sleep(time.Hour)
-		if len(missed) != 2 || m.Len() != 0 {
+		if missed = seen.after(time.Hour); len(missed) != 2 || m.Len() != 0 {
 			t.Errorf("missed after the end: %v", missed)
 		}
 	})

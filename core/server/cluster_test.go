@@ -55,7 +55,7 @@ func (c *servers) start(i int) {
 	c.configs[i].RPCAddr = s.Addr()
 }
 
-// stop ends a server without a word to the others.
+// stop ends a server that stays a member.
 func (c *servers) stop(i int) {
 	c.t.Helper()
 	s := c.all[i]
@@ -154,6 +154,7 @@ func TestClusterForwardsAndSurvivesItsLeader(t *testing.T) {
 		c.register(leader, id, 0)
 		registered = append(registered, id)
 	}
+	c.all[leader].abrupt = true
 	c.stop(leader)
 	start := time.Now()
 	next := c.leader()
@@ -176,6 +177,19 @@ func TestClusterForwardsAndSurvivesItsLeader(t *testing.T) {
 	eventually(t, "the returned server to catch up", func() bool {
 		return c.all[leader].Store().Snapshot().Job(nil, model.JobKey{Namespace: "default", ID: "after"}) != nil
 	})
+}
+
+func TestLeaderThatStopsHandsOver(t *testing.T) {
+	c := newCluster(t, 3)
+	leader := c.leader()
+	c.register(leader, "web", 0)
+	c.stop(leader)
+	start := time.Now()
+	next := c.leader()
+	if d := time.Since(start); d > time.Second {
+		t.Errorf("another leads only after %v", d)
+	}
+	c.register(next, "web", 1)
 }
 
 func TestServerKeepsItsStateOverARestart(t *testing.T) {

@@ -30,6 +30,7 @@ func (s *Server) jobList(ctx context.Context, q *rpc.JobListRequest) (*rpc.JobLi
 	err := s.block(ctx, &q.QueryOptions, &resp.QueryMeta, func(ws state.WatchSet, snap *state.Snapshot) (uint64, error) {
 		resp.Jobs = []*model.JobListStub{}
 		jobs := snap.Jobs(ws, namespaceOf(q.Namespace), q.Prefix)
+		snap.WatchSummaries(ws) // one watch, not one for each job
 		if q.Reverse {
 			all := slices.Collect(jobs)
 			slices.Reverse(all)
@@ -37,7 +38,7 @@ func (s *Server) jobList(ctx context.Context, q *rpc.JobListRequest) (*rpc.JobLi
 		}
 		token := func(j *model.Job) string { return j.Namespace + "." + string(j.ID) }
 		err := page(&q.QueryOptions, &resp.QueryMeta, jobs, token, func(j *model.Job) {
-			stub := j.Stub(snap.JobSummary(ws, j.Key()))
+			stub := j.Stub(snap.JobSummary(nil, j.Key()))
 			if q.Meta {
 				stub.Meta = j.Meta
 			}

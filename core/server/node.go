@@ -128,8 +128,8 @@ func (s *Server) nodeHeartbeat(_ context.Context, req *rpc.NodeHeartbeatRequest)
 	default:
 		return nil, model.Errorf(model.ErrInvalid, "invalid status %q for node", req.Status)
 	}
-	// A node that was away tells of its allocations before it gets new ones.
-	if want == model.NodeStatusReady && n.LastMissedHeartbeatIndex > n.LastAllocUpdateIndex {
+	held := want == model.NodeStatusReady && owesReport(snap, n, time.Now())
+	if held {
 		want = model.NodeStatusInit
 	}
 	var index uint64
@@ -153,7 +153,33 @@ func (s *Server) nodeHeartbeat(_ context.Context, req *rpc.NodeHeartbeatRequest)
 	} else {
 		resp.HeartbeatTTL = l.heartbeats.Beat(n.ID)
 	}
+	if held {
+		resp.HeartbeatTTL = min(resp.HeartbeatTTL, heldTTL)
+	}
 	return resp, nil
+}
+
+// A node that was away is held back from new allocations until it has told of
+// those it had, but no longer than holdAtMost: it may have lost them. It is
+// asked to come back within heldTTL.
+const (
+	holdAtMost = 5 * time.Second
+	heldTTL    = time.Second
+)
+
+// owesReport reports whether a node that was away is still to tell what became
+// of its allocations.
+func owesReport(snap *state.Snapshot, n *model.Node, now time.Time) bool {
+	if n.LastMissedHeartbeatIndex <= n.LastAllocUpdateIndex || n.Status == model.NodeStatusReady ||
+		n.Status == model.NodeStatusInit && now.Sub(time.Unix(n.StatusUpdatedAt, 0)) > holdAtMost {
+		return false
+	}
+	for a := range snap.AllocsByNode(nil, n.ID) {
+		if a.ClientStatus == model.AllocClientLost || a.ClientStatus == model.AllocClientUnknown {
+			return true
+		}
+	}
+	return false
 }
 
 // nodeMissed has a node that went silent taken for lost, or for cut off while

@@ -48,6 +48,8 @@ type Server struct {
 	leader atomic.Pointer[leadership]
 	events chan membership.Event
 
+	abrupt bool // stops as if it crashed, for tests
+
 	ctx    context.Context // ends at Shutdown
 	cancel context.CancelFunc
 	work   sync.WaitGroup
@@ -174,11 +176,7 @@ func (s *Server) Leave() error {
 		return err
 	}
 	if len(peers) > 1 {
-		if s.group.IsLeader() {
-			if err := s.group.Transfer("", ""); err != nil {
-				s.log.Warn("leadership was not handed over before leaving", "error", err)
-			}
-		}
+		s.handOver()
 		ctx, cancel := context.WithTimeout(s.ctx, transport.HoldForLeader)
 		defer cancel()
 		req := &rpc.RaftRemovePeerRequest{ID: s.group.ID()}
@@ -203,6 +201,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 func (s *Server) stop() error {
 	s.once.Do(func() {
+		s.handOver()
 		s.cancel()
 		var errs []error
 		if s.members != nil {
@@ -223,6 +222,20 @@ func (s *Server) stop() error {
 		s.down = errors.Join(errs...)
 	})
 	return s.down
+}
+
+// handOver lets another server lead, so that nobody has to notice by silence
+// that this one is gone.
+func (s *Server) handOver() {
+	if s.group == nil || s.abrupt || !s.group.IsLeader() {
+		return
+	}
+	if peers, _, err := s.group.Peers(); err != nil || len(peers) < 2 {
+		return
+	}
+	if err := s.group.Transfer("", ""); err != nil {
+		s.log.Warn("leadership is not handed over", "error", err)
+	}
 }
 
 // Stats are figures about this server, by subject, as GET /v1/agent/self shows

@@ -178,19 +178,19 @@ func first[T any](s *Snapshot, ws WatchSet, t Table, index string, key []byte) (
 // rows returns the rows whose key starts with prefix, in the order of the
 // index.
 func rows[T any](s *Snapshot, ws WatchSet, t Table, index string, prefix []byte) iter.Seq[T] {
-	it, err := s.txn.Get(string(t), index+"_prefix", prefix)
-	if err != nil {
-		panic("state: " + err.Error())
-	}
-	if ws != nil {
-		ws.Add(it.WatchCh())
-	}
-	return func(yield func(T) bool) {
-		// A sequence may be walked twice; the iterator only once.
+	// A sequence may be walked twice; an iterator only once.
+	walk := func() memdb.ResultIterator {
 		it, err := s.txn.Get(string(t), index+"_prefix", prefix)
 		if err != nil {
 			panic("state: " + err.Error())
 		}
+		return it
+	}
+	if ws != nil {
+		ws.Add(walk().WatchCh())
+	}
+	return func(yield func(T) bool) {
+		it := walk()
 		for obj := it.Next(); obj != nil; obj = it.Next() {
 			if !yield(obj.(T)) {
 				return

@@ -68,6 +68,11 @@ func (s *Snapshot) JobSummary(ws WatchSet, k model.JobKey) *model.JobSummary {
 	return sum
 }
 
+// WatchSummaries makes ws fire when the counts of any job change.
+func (s *Snapshot) WatchSummaries(ws WatchSet) {
+	rows[*model.JobSummary](s, ws, TableSummaries, byID, nil)
+}
+
 // summaryGroups makes the job's summary have its groups.
 func (t *Txn) summaryGroups(job *model.Job) {
 	touch := t.touchJob(job.Key())

@@ -83,6 +83,10 @@ func (w *Watcher) Changed(c *state.Changes) {
 	}
 }
 
+// retry is how long it takes until a deployment that could not be moved on is
+// looked at again.
+const retry = 200 * time.Millisecond
+
 // Run looks after deployments until ctx ends.
 func (w *Watcher) Run(ctx context.Context) error {
 	timer := time.NewTimer(0)
@@ -93,6 +97,7 @@ func (w *Watcher) Run(ctx context.Context) error {
 		w.dirty = map[model.DeploymentID]bool{}
 		w.mu.Unlock()
 		now := time.Now()
+		again := map[model.DeploymentID]bool{}
 		for id, at := range w.deadlines {
 			if !now.Before(at) {
 				if _, known := dirty[id]; !known {
@@ -102,14 +107,25 @@ func (w *Watcher) Run(ctx context.Context) error {
 		}
 		for id, step := range dirty {
 			if err := w.look(id, step, now); err != nil {
-				if ctx.Err() != nil || errors.Is(err, model.ErrNoLeader) {
-					<-ctx.Done()
+				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				w.cfg.Log.Warn("deployment is not moved on", "deployment", id, "error", err)
+				if !errors.Is(err, model.ErrNoLeader) {
+					w.cfg.Log.Warn("deployment is not moved on, trying again", "deployment", id, "error", err)
+				}
+				again[id] = step
 			}
 		}
-		timer.Reset(w.next(now))
+		wait := w.next(now)
+		if len(again) > 0 {
+			wait = min(wait, retry)
+			w.mu.Lock()
+			for id, step := range again {
+				w.dirty[id] = w.dirty[id] || step
+			}
+			w.mu.Unlock()
+		}
+		timer.Reset(wait)
 		select {
 		case <-w.wake:
 		case <-timer.C:

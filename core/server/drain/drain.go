@@ -87,6 +87,9 @@ func (d *Drainer) Changed(c *state.Changes) {
 	}
 }
 
+// retry is how long it takes until a step that failed is tried again.
+const retry = 200 * time.Millisecond
+
 // Run empties nodes until ctx ends.
 func (d *Drainer) Run(ctx context.Context) error {
 	timer := time.NewTimer(time.Hour)
@@ -103,12 +106,13 @@ func (d *Drainer) Run(ctx context.Context) error {
 			now := time.Now()
 			next, err := d.step(ids, now)
 			if err != nil {
-				if ctx.Err() != nil || errors.Is(err, model.ErrNoLeader) {
-					<-ctx.Done()
+				if ctx.Err() != nil {
 					return ctx.Err()
 				}
-				d.cfg.Log.Warn("draining is held up", "error", err)
-				next = now.Add(time.Second)
+				if !errors.Is(err, model.ErrNoLeader) {
+					d.cfg.Log.Warn("draining is held up, trying again", "error", err)
+				}
+				next = now.Add(retry)
 			}
 			if !next.IsZero() {
 				wait = max(next.Sub(now), 0)

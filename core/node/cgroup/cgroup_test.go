@@ -2,7 +2,9 @@ package cgroup
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -53,6 +55,22 @@ func TestTaskCgroup(t *testing.T) {
 		}
 		if got := strings.TrimSpace(string(cpus)); cores != nil && got != "0" {
 			t.Errorf("cores %q", got)
+		}
+		cmd := exec.Command("sleep", "1000")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if err := write(filepath.Join(dir, "cgroup.procs"), strconv.Itoa(cmd.Process.Pid)); err != nil {
+			t.Fatal(err)
+		}
+		waited := make(chan error, 1)
+		go func() { waited <- cmd.Wait() }()
+		if n, err := m.Kill("a", name); n != 1 || err != nil {
+			t.Errorf("killed %d, %v", n, err)
+		}
+		<-waited
+		if n, err := m.Kill("a", name); n != 0 || err != nil {
+			t.Errorf("second time: killed %d, %v", n, err)
 		}
 		// A driver may leave cgroups of its own inside.
 		if err := os.Mkdir(filepath.Join(dir, "inner"), 0o755); err != nil {

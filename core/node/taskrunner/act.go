@@ -314,6 +314,7 @@ func (r *Runner) destroy(ctx context.Context, id string) {
 			err = d.Destroy(ctx, id)
 		}
 		if err == nil {
+			r.killStrays()
 			r.send(evDestroyed{id})
 			return
 		}
@@ -326,6 +327,23 @@ func (r *Runner) destroy(ctx context.Context, id string) {
 		}
 		wait *= 2
 		d, err = r.driver(ctx)
+	}
+}
+
+// killStrays makes sure that nothing runs of a task that its driver does not
+// know of: when agent and plugin are killed while they start it, no one has
+// its handle.
+func (r *Runner) killStrays() {
+	n := r.config.Node
+	if n.Cgroups == nil {
+		return
+	}
+	killed, err := n.Cgroups.Kill(r.config.Alloc.ID, r.config.Task.Name)
+	if err != nil {
+		r.log.Warn("processes of the task may be left", "error", err)
+	}
+	if killed > 0 {
+		r.log.Warn("killed processes of the task that its driver did not know of", "count", killed)
 	}
 }
 

@@ -34,6 +34,7 @@ type Logs interface {
 // Cgroups makes the cgroup that a task joins.
 type Cgroups interface {
 	Create(id model.AllocID, task string, cores []uint16) (path string, err error)
+	Kill(id model.AllocID, task string) (killed int, err error)
 	Remove(id model.AllocID, task string) error
 }
 

@@ -113,8 +113,11 @@ static void close_on_exec_from(unsigned first) {
 static int become_task(struct header *h, uint32_t *groups, char *path, char *dir, char **argv, char **envp) {
 	sigset_t none;
 	sigemptyset(&none);
+	// By the system call: the C library keeps two signals to itself and
+	// would leave them ignored. All zero is the default action.
+	unsigned long standard[4] = {0};
 	for (int s = 1; s < NSIG; s++)
-		signal(s, SIG_DFL);
+		syscall(SYS_rt_sigaction, s, standard, NULL, 8);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 
 	// "0" means the writing process: the kernel then need not stop every

@@ -167,6 +167,7 @@ func (s *decodedSpec) becomeTask() (stage int32, err error) {
 func (s *decodedSpec) supervise() int {
 	// Caught and dropped, not ignored: a task would inherit the latter.
 	signal.Notify(make(chan os.Signal, 1))
+	resetLibcSignals()
 	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 	pid := int(s.PID)
 	if s.Flags&flagAdopt == 0 {
@@ -331,5 +332,15 @@ func (s *decodedSpec) record(pid int, info exitInfo) {
 	defer f.Close()
 	if _, err := f.Write(b); err == nil && f.Sync() == nil && os.Rename(dir+"exit.tmp", dir+exitFile) == nil {
 		_ = unix.Fsync(int(s.StateFD))
+	}
+}
+
+// resetLibcSignals gives the signals that Go leaves alone, because C libraries
+// keep them to themselves, their default action. A starter that ignores them
+// would otherwise make the task do so too.
+func resetLibcSignals() {
+	var standard [4]uint64 // a kernel sigaction; all zero is the default
+	for s := 32; s <= 34; s++ {
+		unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(s), uintptr(unsafe.Pointer(&standard)), 0, 8, 0, 0)
 	}
 }

@@ -46,7 +46,7 @@ type everything struct {
 	Pools    map[string]mount    `config:"pool,label=pool"`
 	Extra    any                 `config:"extra"`
 	Greeting string              `config:"greeting" default:"say \"${x}\"\n"`
-	internal string //lint:ignore U1000 unexported members are not part of a schema
+	internal string              //lint:ignore U1000 unexported members are not part of a schema
 	Untagged string
 }
 

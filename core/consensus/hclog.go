@@ -2,6 +2,7 @@ package consensus
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log"
 	"log/slog"
@@ -28,7 +29,16 @@ func (l *hcLogger) Log(level hclog.Level, msg string, args ...any) {
 	if level == hclog.Off || !l.to.Enabled(context.Background(), levels[level]) {
 		return
 	}
-	l.to.Log(context.Background(), levels[level], msg, append(slices.Clip(l.args), args...)...)
+	all := append(slices.Clip(l.args), args...)
+	for i, a := range all {
+		// A value to be formatted is a format and its operands.
+		if f, ok := a.(hclog.Format); ok && len(f) > 0 {
+			if format, ok := f[0].(string); ok {
+				all[i] = fmt.Sprintf(format, f[1:]...)
+			}
+		}
+	}
+	l.to.Log(context.Background(), levels[level], msg, all...)
 }
 
 func (l *hcLogger) Trace(msg string, args ...any) { l.Log(hclog.Trace, msg, args...) }

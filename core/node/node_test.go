@@ -28,8 +28,16 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == "log-collector" {
 		os.Exit(tasklog.CollectorMain(os.Args[2:]))
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built != "" {
+			os.RemoveAll(built)
+		}
+		os.Exit(code)
+	}))
 }
+
+// built is where pluginDir put the drivers.
+var built string
 
 // pluginDir builds drivers once for all tests.
 var pluginDir = sync.OnceValues(func() (string, error) {
@@ -37,6 +45,7 @@ var pluginDir = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	for _, name := range []string{"raw_exec", "mock"} {
 		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), "../../cmd/serai-driver-"+name)
 		if out, err := cmd.CombinedOutput(); err != nil {

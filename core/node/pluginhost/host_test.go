@@ -26,7 +26,17 @@ import (
 	"github.com/seraiproject/serai/pluginsdk/host"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
+		if built != "" {
+			os.RemoveAll(built)
+		}
+		os.Exit(code)
+	}))
+}
+
+// built is where mock put the driver.
+var built string
 
 // mock is the mock driver's executable, built once.
 var mock = sync.OnceValues(func() (string, error) {
@@ -34,6 +44,7 @@ var mock = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built = dir
 	path := filepath.Join(dir, "mock")
 	if out, err := exec.Command("go", "build", "-o", path, "../../../cmd/serai-driver-mock").CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build mock driver: %w\n%s", err, out)

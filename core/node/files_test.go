@@ -146,16 +146,28 @@ func TestForgottenAllocationsAreRemoved(t *testing.T) {
 	a := alloc(model.JobTypeService, shell("main", `exec sleep 1000`))
 	h.servers.want(a)
 	h.status(a, model.AllocClientRunning)
+	// A server that lags behind does not know it yet: it stays.
 	h.servers.mu.Lock()
-	delete(h.servers.wanted, a.ID) // purged
+	delete(h.servers.wanted, a.ID)
+	h.servers.index--
 	h.servers.mu.Unlock()
 	h.servers.hangUp() // the next stream begins with all there is
+	h.until("the next stream", func(s *servers) bool { return len(s.watchers) > 0 })
+	other := alloc(model.JobTypeBatch, shell("main", "exit 0"))
+	h.servers.want(other) // has passed the message before it
+	h.status(other, model.AllocClientComplete)
+	if r := h.node.runner(a.ID); r == nil || r.Stopping() {
+		t.Fatal("it was stopped")
+	}
+
+	// Now it was purged.
+	h.servers.hangUp()
 	root := filepath.Join(h.config.AllocDir, string(a.ID))
 	eventually(t, "it is removed", func() bool {
 		_, err := os.Stat(root)
 		return os.IsNotExist(err) && h.node.runner(a.ID) == nil
 	})
-	if records, _, err := h.node.state.Allocs(); err != nil || len(records) != 0 {
+	if records, _, err := h.node.state.Allocs(); err != nil || len(records) != 1 || records[0].Alloc.ID != other.ID {
 		t.Errorf("remembered: %v, %v", records, err)
 	}
 }

@@ -50,8 +50,9 @@ type Node struct {
 	reports   reports
 	contact   time.Time // last heartbeat that was answered; keepAlive's own
 
-	mu     sync.Mutex
-	allocs map[model.AllocID]*allocrunner.Runner
+	mu      sync.Mutex
+	allocs  map[model.AllocID]*allocrunner.Runner
+	removed map[model.AllocID]uint64 // AllocModifyIndex of those that ended and were removed
 }
 
 // New opens the node's state, looks at the machine, starts the plugins and the
@@ -61,7 +62,7 @@ func New(c Config, caller rpc.Caller, log *slog.Logger) (*Node, error) {
 	c.setDefaults()
 	n := &Node{
 		config: c, caller: caller, log: log, refresh: make(chan struct{}, 1),
-		allocs: map[model.AllocID]*allocrunner.Runner{},
+		allocs: map[model.AllocID]*allocrunner.Runner{}, removed: map[model.AllocID]uint64{},
 	}
 	n.contact = time.Now()
 	n.reports.init()

@@ -290,6 +290,19 @@ func TestBatchTask(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(h.config.AllocDir, string(a.ID))); !os.IsNotExist(err) {
 		t.Errorf("directory is left: %v", err)
 	}
+
+	// A server that does not know of the end yet asks for it again.
+	h.servers.mu.Lock()
+	h.servers.allocs[a.ID].ClientStatus = model.AllocClientRunning
+	h.servers.mu.Unlock()
+	h.servers.hangUp()
+	other := alloc(model.JobTypeBatch, shell("main", "exit 0"))
+	h.until("the next stream", func(s *servers) bool { return len(s.watchers) > 0 })
+	h.servers.want(other)
+	h.status(other, model.AllocClientComplete)
+	if h.node.runner(a.ID) != nil {
+		t.Error("it was run again")
+	}
 }
 
 func TestFailingTask(t *testing.T) {

@@ -84,10 +84,14 @@ func (n *Node) apply(u *rpc.NodeWatchUpdate) {
 	}
 	if u.Complete {
 		for _, r := range n.all() {
-			if wanted[r.Alloc().ID] {
+			switch a := r.Alloc(); {
+			case wanted[a.ID]:
 				r.Contact()
-			} else {
+			case a.AllocModifyIndex <= u.Index:
 				n.forget(r)
+			default:
+				// The server is behind: it does not know the allocation yet.
+				n.log.Warn("a server that lags does not know an allocation; it keeps running", "alloc", a.ID, "index", u.Index)
 			}
 		}
 		n.removeStrays()
@@ -114,8 +118,8 @@ func (n *Node) place(a *model.Allocation) error {
 			a = &withJob
 		}
 		return r.Update(a)
-	case a.ClientTerminal():
-		return nil // it ended here before, and was removed since
+	case a.ClientTerminal(), n.wasRemoved(a):
+		return nil // it ended here before
 	case a.ServerTerminal():
 		// Never run here, or forgotten: the servers wait for its end.
 		n.reports.final(&model.Allocation{
@@ -180,6 +184,22 @@ func (n *Node) remove(r *allocrunner.Runner) error {
 	}
 	n.mu.Lock()
 	delete(n.allocs, id)
+	if len(n.removed) >= maxRemoved {
+		clear(n.removed)
+	}
+	n.removed[id] = r.Alloc().AllocModifyIndex
 	n.mu.Unlock()
 	return nil
+}
+
+// maxRemoved bounds how many removed allocations are remembered.
+const maxRemoved = 10_000
+
+// wasRemoved reports whether this version of an allocation ended here and was
+// removed: a server that lags may not know of its end.
+func (n *Node) wasRemoved(a *model.Allocation) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	index, ok := n.removed[a.ID]
+	return ok && a.AllocModifyIndex <= index
 }

@@ -10,6 +10,7 @@ type Restore struct {
 	store   *Store
 	t       *Txn
 	tallies map[model.JobKey]*tally
+	indexes tableIndexes
 }
 
 // NewRestore starts to fill a new store.
@@ -27,9 +28,12 @@ func (r *Restore) tally(k model.JobKey) *tally {
 	return n
 }
 
-// TableIndex restores the index of a table's last change.
+// TableIndex restores the index of a table's last change. A table that this
+// version does not have is left out.
 func (r *Restore) TableIndex(name Table, index uint64) {
-	r.t.insert(tableIndex, &tableVersion{name, index})
+	if at, ok := position[name]; ok {
+		r.indexes.of[at] = index
+	}
 }
 
 // Namespace restores a namespace.
@@ -96,6 +100,7 @@ func (r *Restore) Finish() *Store {
 			r.t.insert(tableTally, n)
 		}
 	}
+	r.t.insert(tableIndex, &r.indexes)
 	r.t.Commit()
 	return r.store
 }

@@ -27,16 +27,23 @@ const (
 	TableConfig      Table = "scheduler_config"
 	TableLaunches    Table = "periodic_launches"
 
-	tableIndex   Table = "index"       // tableVersion by table
+	tableIndex   Table = "index"       // one tableIndexes
 	tableTally   Table = "job_tallies" // tally by job
 	tableCluster Table = "cluster"     // one clusterRow
 )
 
-// tableVersion is the index of a table's last change.
-type tableVersion struct {
-	table Table
-	index uint64
-}
+// tableIndexes holds the index of every table's last change, by position. It is
+// one row: a command changes several tables, and writing a row is what costs.
+type tableIndexes struct{ of [16]uint64 }
+
+// position is where a table's index is in tableIndexes.
+var position = func() map[Table]int {
+	p := map[Table]int{}
+	for i, t := range Tables() {
+		p[t] = i
+	}
+	return p
+}()
 
 // Indexes of the tables.
 const (
@@ -122,7 +129,7 @@ func table(name Table, indexes ...*memdb.IndexSchema) *memdb.TableSchema {
 func schema() *memdb.DBSchema {
 	s := &memdb.DBSchema{Tables: map[string]*memdb.TableSchema{}}
 	for _, t := range []*memdb.TableSchema{
-		table(tableIndex, unique(byID, func(v *tableVersion) []byte { return key1(string(v.table)) })),
+		table(tableIndex, unique(byID, func(*tableIndexes) []byte { return clusterKey })),
 		table(tableTally, unique(byID, func(t *tally) []byte { return jobKey(t.key) })),
 		table(tableCluster, unique(byID, func(*clusterRow) []byte { return clusterKey })),
 		table(TableNodes, unique(byID, func(n *model.Node) []byte { return key1(string(n.ID)) })),

@@ -133,7 +133,7 @@ func newSnapshot(txn *memdb.Txn, replaced chan struct{}) *Snapshot {
 	return s
 }
 
-// latestTable is the row of the index table that every change moves.
+// latestTable has the index that every change moves.
 const latestTable Table = "*"
 
 func (s *Snapshot) latest(ws WatchSet) uint64 { return s.tableIndex(ws, latestTable) }
@@ -152,11 +152,11 @@ func (s *Snapshot) TableIndex(tables ...Table) uint64 {
 }
 
 func (s *Snapshot) tableIndex(ws WatchSet, t Table) uint64 {
-	v, ok := first[*tableVersion](s, ws, tableIndex, byID, key1(string(t)))
+	row, ok := first[*tableIndexes](s, ws, tableIndex, byID, clusterKey)
 	if !ok {
 		return 0
 	}
-	return v.index
+	return row.of[position[t]]
 }
 
 // first returns the row with the key. Lookups can only go wrong by a mistake

@@ -70,11 +70,16 @@ func (t *Txn) Flush() {
 	if len(t.touched) == 0 {
 		return
 	}
+	row := &tableIndexes{}
+	if old, ok := first[*tableIndexes](t.Snapshot, nil, tableIndex, byID, clusterKey); ok {
+		*row = *old
+	}
 	for name := range t.touched {
-		t.insert(tableIndex, &tableVersion{name, t.now})
+		row.of[position[name]] = t.now
 		delete(t.touched, name)
 	}
-	t.insert(tableIndex, &tableVersion{latestTable, t.now})
+	row.of[position[latestTable]] = t.now
+	t.insert(tableIndex, row)
 	t.index = t.now
 	t.changes.Index = t.now
 }

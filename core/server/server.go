@@ -15,7 +15,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +35,7 @@ type Server struct {
 	fsm      *fsm.FSM
 	store    *state.Store
 	group    *consensus.Group
+	known    []string // gossip addresses of the others, as saved
 	listener *transport.Listener
 	pool     *transport.Pool
 	mux      *rpc.Mux
@@ -96,7 +96,7 @@ func (s *Server) start() (err error) {
 	}
 	dir := ""
 	if !s.cfg.Dev {
-		dir = filepath.Join(s.cfg.DataDir, "server")
+		dir = s.cfg.DataDir
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return fmt.Errorf("make server directory: %w", err)
 		}

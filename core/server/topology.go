@@ -115,10 +115,13 @@ func (s *Server) startMembership() error {
 		return err
 	}
 	s.members = pool
-	s.work.Go(s.followMembers)
-	if len(s.cfg.Join) > 0 {
-		s.work.Go(s.retryJoin)
+	if s.known, err = loadKnown(s.knownPath()); err != nil {
+		s.log.Warn("other servers are found by configuration alone", "error", err)
 	}
+	if others := s.others(); len(others) > 0 {
+		s.work.Go(func() { s.retryJoin(others) })
+	}
+	s.work.Go(s.followMembers)
 	return nil
 }
 
@@ -156,6 +159,7 @@ func (s *Server) followMembers() {
 		}
 	}
 	for {
+		s.saveKnown()
 		select {
 		case <-s.events: // the leader takes its own
 		case <-s.ctx.Done():
@@ -209,9 +213,9 @@ func (s *Server) stopWaiting() bool {
 }
 
 // retryJoin makes contact with other servers until one answers.
-func (s *Server) retryJoin() {
+func (s *Server) retryJoin(others []string) {
 	for tries := 1; ; tries++ {
-		n, err := s.members.Join(s.cfg.Join)
+		n, err := s.members.Join(others)
 		if err == nil && n > 0 {
 			return
 		}

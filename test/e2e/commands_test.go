@@ -134,7 +134,7 @@ advertise {
 }
 `, a.name, a.ports[0], a.ports[1], a.ports[2])
 	ts.Check(os.WriteFile(file, []byte(text), 0o600))
-	a.args = append([]string{"agent", "-config", file}, args[1:]...)
+	a.args = append(append([]string{"agent"}, args[1:]...), "-config", file)
 	a.start(ts)
 	ts.Defer(func() { a.end(ts) })
 	cmdUse(ts, false, args[:1])

@@ -375,3 +375,13 @@ func TestSecretsAreNotShown(t *testing.T) {
 		t.Error("the stored node was changed")
 	}
 }
+
+func TestCloseTextKeepsTheCause(t *testing.T) {
+	long := strings.Repeat("exec in task 1234: ", 20)
+	if got := closeText(errors.New(long + "this driver cannot")); !strings.HasSuffix(got, "this driver cannot") || len(got) > maxCloseText {
+		t.Errorf("%q", got)
+	}
+	if got := closeText(errors.New(strings.Repeat("x", 200))); len(got) != maxCloseText {
+		t.Errorf("%d bytes", len(got))
+	}
+}

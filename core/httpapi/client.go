@@ -110,6 +110,11 @@ func (r *request) clientErr(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
+		// One text for all that can be done with a file.
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			return notFound("open " + pe.Path + ": no such file or directory")
+		}
 		return notFound(err.Error())
 	case errors.Is(err, model.ErrNotFound):
 		return notFound(err.Error())

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/coder/websocket"
@@ -73,11 +74,7 @@ func clientAllocExec(r *request) (any, error) {
 		if errors.As(err, &se) {
 			code = websocket.StatusPolicyViolation
 		}
-		text := err.Error()
-		if len(text) > 123 {
-			text = text[:123]
-		}
-		conn.Close(code, text) // the client may be gone already
+		conn.Close(code, closeText(err)) // the client may be gone already
 	}
 	return nil, nil
 }
@@ -149,6 +146,23 @@ func (r *request) exec(conn *websocket.Conn, n NodeBackend) error {
 	conn.Close(websocket.StatusNormalClosure, "") // ends the reader too
 	<-reader
 	return nil
+}
+
+// maxCloseText is the longest reason that a close frame has room for.
+const maxCloseText = 123
+
+// closeText is what the user is told. Where it does not fit, what stands
+// before the cause goes first.
+func closeText(err error) string {
+	text := err.Error()
+	for len(text) > maxCloseText {
+		_, cause, ok := strings.Cut(text, ": ")
+		if !ok {
+			return text[:maxCloseText]
+		}
+		text = cause
+	}
+	return text
 }
 
 func execErr(err error) error {

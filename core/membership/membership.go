@@ -89,6 +89,7 @@ const (
 type Pool struct {
 	cfg  Config
 	list *memberlist.Memberlist
+	addr string // the library changes its own copy without a lock
 	log  *slog.Logger
 
 	mu      sync.Mutex
@@ -128,6 +129,7 @@ func Start(cfg Config) (*Pool, error) {
 		return nil, fmt.Errorf("start gossip on %s: %w", net.JoinHostPort(cfg.BindAddr, strconv.Itoa(cfg.Port)), err)
 	}
 	p.list = list
+	p.addr = list.LocalNode().Address()
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.work.Go(func() { p.keepUp(ctx) })
@@ -135,7 +137,7 @@ func Start(cfg Config) (*Pool, error) {
 }
 
 // Addr is where others reach this server.
-func (p *Pool) Addr() string { return p.list.LocalNode().Address() }
+func (p *Pool) Addr() string { return p.addr }
 
 // Join makes contact with servers at the given addresses (host or host:port)
 // and returns how many answered. It is an error when none did.

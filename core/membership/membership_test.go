@@ -14,6 +14,7 @@ func TestMain(m *testing.M) {
 		// memberlist ends these some time after Shutdown returned.
 		goleak.IgnoreTopFunction("github.com/hashicorp/memberlist.(*Memberlist).pushPullTrigger"),
 		goleak.IgnoreTopFunction("github.com/hashicorp/memberlist.(*Memberlist).triggerFunc"),
+		goleak.IgnoreAnyFunction("github.com/hashicorp/memberlist.(*Memberlist).probeNode"), // waits for an answer that times out
 		goleak.IgnoreTopFunction("time.Sleep"),
 	)
 }

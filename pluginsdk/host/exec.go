@@ -35,6 +35,15 @@ func (d *DriverClient) ExecTaskStreaming(ctx context.Context, id string, cmd dri
 	err = out.send(&driverpb.ExecTaskStreamingRequest{Setup: &driverpb.ExecTaskStreamingRequest_Setup{
 		TaskId: id, Command: cmd.Args, Tty: cmd.TTY}})
 	if err == nil || errors.Is(err, io.EOF) {
+		// A size that is known goes first: a command may look at its terminal
+		// before it reads, and input nobody reads holds up what is behind it.
+		select {
+		case size, ok := <-cmd.Resize:
+			if ok {
+				_ = out.send(sizeMessage(size)) // a broken stream shows when it is read
+			}
+		default:
+		}
 		if cmd.Stdin != nil {
 			go out.copyInput(cmd.Stdin)
 		}
@@ -137,10 +146,16 @@ func (o *execInput) sendSizes(ctx context.Context, sizes <-chan driver.TerminalS
 				sizes = nil
 				continue
 			}
-			m.TtySize = &driverpb.ExecTaskStreamingRequest_TerminalSize{Height: int32(size.Height), Width: int32(size.Width)}
+			m = sizeMessage(size)
 		}
 		if o.send(m) != nil {
 			return
 		}
 	}
+}
+
+func sizeMessage(size driver.TerminalSize) *driverpb.ExecTaskStreamingRequest {
+	return &driverpb.ExecTaskStreamingRequest{TtySize: &driverpb.ExecTaskStreamingRequest_TerminalSize{
+		Height: int32(size.Height), Width: int32(size.Width),
+	}}
 }

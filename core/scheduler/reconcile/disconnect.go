@@ -58,7 +58,7 @@ func (r *reconciler) disconnect(tg *model.TaskGroup, s *sorted, a *model.Allocat
 	}
 	r.Changed = append(r.Changed, c)
 	d.Disconnect++
-	s.aside++
+	s.aside = append(s.aside, a)
 }
 
 func withoutFollowUp(a *model.Allocation) *model.Allocation {
@@ -118,7 +118,7 @@ func (r *reconciler) reconnect(s *sorted, a *model.Allocation, all []*model.Allo
 	c.ClientDescription = ""
 	r.Changed = append(r.Changed, c)
 	d.Reconnect++
-	s.aside++
+	s.aside = append(s.aside, a)
 	for _, b := range rivals {
 		r.Stops = append(r.Stops, Stop{Alloc: b, Text: TextReconnected})
 		d.Stop++

@@ -16,7 +16,7 @@ type sorted struct {
 	waiting  []*model.Allocation // failed or away, to be replaced later if at all
 	due      map[model.AllocID]time.Time
 
-	aside int // slots that are filled for good
+	aside []*model.Allocation // fill their slots for good
 }
 
 // group decides about one group. It reports whether the group has arrived: it
@@ -48,6 +48,7 @@ func (r *reconciler) group(tg *model.TaskGroup, allocs []*model.Allocation) bool
 	inUse.take(s.now...)
 	inUse.take(s.lost...)
 	inUse.take(s.waiting...)
+	inUse.take(s.aside...) // a finished index does not run again
 
 	inPlace, destructive, same := r.diff(tg, s.keep)
 	rolling := state != nil
@@ -94,7 +95,7 @@ func (r *reconciler) group(tg *model.TaskGroup, allocs []*model.Allocation) bool
 		})
 	}
 	d.DestructiveUpdate += uint64(step)
-	d.Ignore += uint64(same + len(destructive) - step + s.aside)
+	d.Ignore += uint64(same + len(destructive) - step + len(s.aside))
 
 	changes := placed + len(inPlace) + len(destructive)
 	if rolling && !exists && changes > 0 && !r.ranBefore(allocs, len(inPlace)+len(destructive)) {
@@ -218,12 +219,12 @@ func (r *reconciler) sortKept(tg *model.TaskGroup, s *sorted, a *model.Allocatio
 			return
 		}
 		if r.Batch {
-			s.aside++
+			s.aside = append(s.aside, a)
 			return
 		}
 	case model.AllocClientComplete:
 		if r.Batch {
-			s.aside++
+			s.aside = append(s.aside, a)
 		}
 		return // a service that ended is missing
 	case model.AllocClientLost:
@@ -234,7 +235,7 @@ func (r *reconciler) sortKept(tg *model.TaskGroup, s *sorted, a *model.Allocatio
 	}
 	if a.ServerTerminal() { // a batch allocation that a drain stopped for good
 		r.markLost(a)
-		s.aside++
+		s.aside = append(s.aside, a)
 		return
 	}
 	s.keep = append(s.keep, a)
@@ -255,7 +256,7 @@ func (r *reconciler) sortMigrating(s *sorted, a *model.Allocation, d *model.Desi
 	if r.Batch && stoppedForGood(a) {
 		r.Stops = append(r.Stops, Stop{Alloc: a, Text: TextMigrating})
 		d.Stop++
-		s.aside++
+		s.aside = append(s.aside, a)
 		return
 	}
 	s.migrate = append(s.migrate, a)
@@ -264,7 +265,7 @@ func (r *reconciler) sortMigrating(s *sorted, a *model.Allocation, d *model.Desi
 // stopSurplus stops what is more than the count, in the order in which it is
 // missed least.
 func (r *reconciler) stopSurplus(tg *model.TaskGroup, s *sorted, d *model.DesiredUpdates) {
-	surplus := len(s.keep) + len(s.migrate) + len(s.now) + len(s.waiting) + s.aside - tg.Count
+	surplus := len(s.keep) + len(s.migrate) + len(s.now) + len(s.waiting) + len(s.aside) - tg.Count
 	stop := func(list *[]*model.Allocation, i int) {
 		r.Stops = append(r.Stops, Stop{Alloc: (*list)[i], Text: TextNotNeeded})
 		d.Stop++
@@ -347,7 +348,7 @@ func (r *reconciler) replace(tg *model.TaskGroup, s *sorted, canarying bool, d *
 		p.Joins = p.Job == r.Job && tg.Update.Rolling() && !r.Batch
 		return p
 	}
-	missing := tg.Count - len(s.keep) - len(s.migrate) - len(s.now) - len(s.waiting) - s.aside
+	missing := tg.Count - len(s.keep) - len(s.migrate) - len(s.now) - len(s.waiting) - len(s.aside)
 	for _, a := range s.lost {
 		if missing <= 0 {
 			break

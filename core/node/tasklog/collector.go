@@ -17,7 +17,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/seraiproject/serai/core/node/footprint"
+	"github.com/seraiproject/serai/pluginsdk/footprint"
 )
 
 // Operations of the control protocol.

@@ -18,6 +18,7 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/types/known/emptypb"
 
+	"github.com/seraiproject/serai/pluginsdk/footprint"
 	"github.com/seraiproject/serai/pluginsdk/proto/basepb"
 )
 
@@ -31,6 +32,10 @@ const (
 	exitGrace = time.Second
 )
 
+// settleTime is when a started plugin gives back the memory that only starting
+// needed.
+const settleTime = time.Second
+
 // Serve answers a host until the host ends it, then calls stop and waits a moment for it. The host's death is
 // no end: a plugin stays and can be found again. Register adds the services of the plugin's kind.
 //
@@ -41,6 +46,8 @@ func Serve(b *Base, register func(grpc.ServiceRegistrar), stop func()) {
 		fmt.Fprintf(stderr, "%s is a plugin: it is started by an agent that finds it in its plugin_dir, not by hand\n", b.Name)
 		os.Exit(1)
 	}
+	settle := time.AfterFunc(settleTime, footprint.DropProgramPages)
+	defer settle.Stop()
 	if err := serve(b, register); err != nil {
 		Fail(b.Name, err)
 	}

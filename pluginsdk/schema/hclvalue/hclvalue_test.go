@@ -246,7 +246,7 @@ func TestTemplates(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := map[string]any{
-		"a": []any{"--port=8080", "/root/bin", "${kept}", "plain"},
+		"a": []any{"--port=8080", "/opt/bin", "${kept}", "plain"},
 		"n": 8080.0,
 		"m": map[string]any{"p8080": "x"},
 	}

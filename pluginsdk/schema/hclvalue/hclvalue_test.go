@@ -234,7 +234,7 @@ func TestTemplates(t *testing.T) {
 	s := spec(t, object(`"a":`+attr("list(string)")+`,"n":`+attr("number")+`,"m":`+attr("map(string)")))
 	vars := map[string]cty.Value{
 		"NOMAD_PORT_http": cty.StringVal("8080"),
-		"env":             cty.MapVal(map[string]cty.Value{"HOME": cty.StringVal("/root")}),
+		"env":             cty.MapVal(map[string]cty.Value{"HOME": cty.StringVal("/opt")}),
 		"list":            cty.TupleVal([]cty.Value{cty.StringVal("x"), cty.StringVal("y")}),
 	}
 	v, err := Evaluate(s, map[string]any{

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/seraiproject/serai/core/model"
 	"github.com/seraiproject/serai/core/scheduler"
@@ -104,13 +105,18 @@ func (c *Cluster) checkJob(snap *state.Snapshot, job *model.Job, fault func(stri
 			if onEveryNode(job) {
 				key += " on " + a.NodeName
 			}
-			if names[key]++; names[key] > 1 {
+			// A promoted canary may share its name with another allocation
+			// while there are fewer than asked for.
+			g := job.Group(a.TaskGroup)
+			if names[key]++; names[key] > 1 && (g == nil || g.Update == nil || g.Update.Canary == 0) {
 				fault("%d allocations of version %d and before are to run as %s", names[key], job.Version, key)
 			}
 			if n := snap.Node(nil, a.NodeID); n == nil || n.Status == model.NodeStatusDown {
 				fault("%s is to run on a node that is down", a.Name)
 			}
 		case !a.ServerTerminal() && (a.ClientStatus == model.AllocClientComplete || a.ClientStatus == model.AllocClientFailed):
+			done[a.TaskGroup]++
+		case a.DesiredTransition.MigrateDisablePlacement != nil: // a drain stopped it for good
 			done[a.TaskGroup]++
 		}
 	}
@@ -145,6 +151,9 @@ func onEveryNode(job *model.Job) bool {
 // should have been retried.
 func (c *Cluster) checkRest(snap *state.Snapshot, fault func(string, ...any)) {
 	for job := range snap.Jobs(nil, model.AllNamespaces, "") {
+		if c.soon(snap, job.Key()) || onEveryNode(job) && !allReady(snap) || failedHealthy(snap, job.Key()) {
+			continue
+		}
 		eval := &model.Evaluation{
 			ID: "00000000-0000-4000-8000-00000000c4ec", Namespace: job.Namespace, JobID: job.ID, Type: job.Type,
 			Priority: job.Priority, TriggeredBy: model.TriggerJobRegister, Status: model.EvalStatusPending,
@@ -163,7 +172,43 @@ func (c *Cluster) checkRest(snap *state.Snapshot, fault func(string, ...any)) {
 	}
 }
 
-// describe sums up a plan; nothing for one that is empty.
+// soon reports whether a job's next evaluation is so near that the scheduler
+// already does what it is for.
+func (c *Cluster) soon(snap *state.Snapshot, k model.JobKey) bool {
+	for e := range snap.EvalsByJob(nil, k) {
+		if e.Status == model.EvalStatusPending && e.WaitUntil.Sub(c.now) <= time.Second {
+			return true
+		}
+	}
+	return false
+}
+
+// allReady reports whether every node takes allocations. What a system job has
+// on others depends on when it was evaluated: becoming ineligible is no reason
+// for an evaluation.
+func allReady(snap *state.Snapshot) bool {
+	for n := range snap.Nodes(nil, "") {
+		if !n.Ready() {
+			return false
+		}
+	}
+	return true
+}
+
+// failedHealthy reports whether an allocation of a job failed after it had been
+// healthy for a deployment: while that runs it is not rescheduled, and its end
+// is no reason for an evaluation.
+func failedHealthy(snap *state.Snapshot, k model.JobKey) bool {
+	for a := range snap.AllocsByJob(nil, k) {
+		if a.DeploymentID != "" && a.ClientStatus == model.AllocClientFailed && a.DeploymentStatus.IsHealthy() && !a.ServerTerminal() {
+			return true
+		}
+	}
+	return false
+}
+
+// describe sums up a plan; nothing for one that is empty but for the status of
+// a deployment, which the next change of its allocations' health settles.
 func describe(p *model.Plan) string {
 	var parts []string
 	for what, byNode := range map[string]map[string][]*model.Allocation{
@@ -178,20 +223,31 @@ func describe(p *model.Plan) string {
 	if p.Deployment != nil {
 		parts = append(parts, "start a deployment")
 	}
-	for _, u := range p.DeploymentUpdates {
-		parts = append(parts, fmt.Sprintf("make its deployment %s (%s)", u.Status, u.StatusDescription))
-	}
 	slices.Sort(parts)
 	return strings.Join(parts, ", ")
 }
 
-// CheckEnded says which deployments have not ended.
+// CheckEnded says which deployments have not ended. One that waits for room for
+// its first allocation has no deadline yet; one whose canaries wait for people,
+// and one of a system job that lacks room on a node, have none at all.
 func (c *Cluster) CheckEnded() []string {
 	var faults []string
 	for d := range c.State().Deployments(nil) {
-		if d.Active() {
+		snap, k := c.State(), model.JobKey{Namespace: d.Namespace, ID: d.JobID}
+		job := snap.Job(nil, k)
+		waiting := waits(snap, k) && (unplaced(d) || job != nil && onEveryNode(job))
+		if d.Active() && !waiting && !d.RequiresPromotion() {
 			faults = append(faults, fmt.Sprintf("the deployment of version %d of job %s is still %s: %s", d.JobVersion, d.JobID, d.Status, d.StatusDescription))
 		}
 	}
 	return faults
+}
+
+func unplaced(d *model.Deployment) bool {
+	for _, g := range d.TaskGroups {
+		if g.PlacedAllocs == 0 {
+			return true
+		}
+	}
+	return false
 }

@@ -39,7 +39,7 @@ type NodeSpec struct {
 // AddNode registers a node and has it ready.
 func (c *Cluster) AddNode(spec NodeSpec) error {
 	if c.node(spec.Name) != nil {
-		return fmt.Errorf("add node %s: there is one", spec.Name)
+		return model.Errorf(model.ErrConflict, "add node %s: there is one", spec.Name)
 	}
 	n := &node{id: model.NodeID(fmt.Sprintf("%08d-0000-4000-8000-000000000000", len(c.nodes)+1)), name: spec.Name}
 	def := func(v *int64, d int64) int64 {
@@ -93,7 +93,7 @@ func (c *Cluster) mustNode(name string) (*node, error) {
 	if n := c.node(name); n != nil {
 		return n, nil
 	}
-	return nil, fmt.Errorf("there is no node %s", name)
+	return nil, model.Errorf(model.ErrNotFound, "there is no node %s", name)
 }
 
 // Silence cuts a node off: it goes on running what it has, and nobody hears of
@@ -178,7 +178,7 @@ func (c *Cluster) EndAlloc(id model.AllocID, failed bool) error {
 			}
 		}
 	}
-	return fmt.Errorf("end allocation %s: it does not run", id)
+	return model.Errorf(model.ErrNotFound, "end allocation %s: it does not run", id)
 }
 
 // moveNodes has the first node that has something to do, do it.

@@ -399,7 +399,7 @@ func (c *Cluster) Deregister(id model.JobID, purge bool) error {
 	k := model.JobKey{Namespace: model.DefaultNamespace, ID: id}
 	job := c.State().Job(nil, k)
 	if job == nil {
-		return fmt.Errorf("deregister job %s: there is no such job", id)
+		return model.Errorf(model.ErrNotFound, "deregister job %s: there is no such job", id)
 	}
 	cmd := &fsm.DeregisterJob{
 		Namespace: k.Namespace, JobID: id, Purge: purge, Time: c.now.UnixNano(), Eval: c.newEval(job, model.TriggerJobDeregister),
@@ -416,7 +416,7 @@ func (c *Cluster) Promote(id model.JobID) error {
 	snap := c.State()
 	d, job := snap.LatestDeployment(nil, k), snap.Job(nil, k)
 	if d == nil || job == nil {
-		return fmt.Errorf("promote job %s: it has no deployment", id)
+		return model.Errorf(model.ErrNotFound, "promote job %s: it has no deployment", id)
 	}
 	eval := deployment.NewEval(d, job, c.now)
 	c.adopt(eval)
@@ -430,7 +430,7 @@ func (c *Cluster) Promote(id model.JobID) error {
 func (c *Cluster) StopAlloc(id model.AllocID) error {
 	a := c.State().Alloc(nil, id)
 	if a == nil {
-		return fmt.Errorf("stop allocation %s: there is no such allocation", id)
+		return model.Errorf(model.ErrNotFound, "stop allocation %s: there is no such allocation", id)
 	}
 	job := a.Job
 	if cur := c.State().Job(nil, a.JobKey()); cur != nil {
@@ -450,5 +450,6 @@ func (c *Cluster) StopAlloc(id model.AllocID) error {
 // refused reports whether a command was refused for what it asks, rather than
 // for a fault of the simulation.
 func refused(err error) bool {
-	return errors.Is(err, model.ErrInvalid) || errors.Is(err, model.ErrConflict) || errors.Is(err, model.ErrNotFound)
+	var faults model.FieldErrors
+	return errors.As(err, &faults) || errors.Is(err, model.ErrInvalid) || errors.Is(err, model.ErrConflict) || errors.Is(err, model.ErrNotFound)
 }

@@ -66,6 +66,7 @@ func (s *server[C, T, H]) base() *wire.Base {
 		Version:   s.info.Version,
 		Schema:    s.configSchema,
 		Configure: s.configure,
+		Idle:      func() bool { return s.table.Len() == 0 },
 	}
 }
 

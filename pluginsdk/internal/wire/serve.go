@@ -37,7 +37,7 @@ const (
 const settleTime = time.Second
 
 // Serve answers a host until the host ends it, then calls stop and waits a moment for it. The host's death is
-// no end: a plugin stays and can be found again. Register adds the services of the plugin's kind.
+// no end: a plugin stays and can be found again, for a while if it is idle. Register adds the services of the plugin's kind.
 //
 // The handshake and the services around it are those of hashicorp/go-plugin. Its server is not linked: it
 // would double what an idle plugin keeps in memory.
@@ -88,9 +88,13 @@ func serve(b *Base, register func(grpc.ServiceRegistrar)) error {
 		opts, certificate = append(opts, grpc.Creds(creds)), own
 	}
 
-	server := grpc.NewServer(opts...)
 	ending := make(chan struct{})
-	registerLibrary(server, ending, sync.OnceFunc(func() { close(ending) }))
+	end := sync.OnceFunc(func() { close(ending) })
+	hosts := &presence{patience: abandonedTime, idle: b.Idle, end: end}
+	hosts.start()
+	defer hosts.stop()
+	server := grpc.NewServer(append(opts, grpc.StatsHandler(hosts))...)
+	registerLibrary(server, ending, end)
 	basepb.RegisterBasePluginServer(server, b)
 	register(server)
 	failed := make(chan error, 1)

@@ -30,6 +30,8 @@ type Base struct {
 	Schema *hclspecpb.Spec
 	// Configure takes the MessagePack of the configuration. Node is nil when it is only to be checked.
 	Configure func(ctx context.Context, data []byte, node *basepb.NomadDriverConfig) error
+	// Idle reports that a plugin without a host is of no use to anybody. Nil means never.
+	Idle func() bool
 }
 
 // PluginInfo says what the plugin is.

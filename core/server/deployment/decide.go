@@ -21,7 +21,7 @@ type action struct {
 	fail       string          // why it failed
 	revert     bool            // a group that failed wants to be rolled back
 	promote    bool            // all canaries may be promoted
-	reschedule []model.AllocID // unhealthy ones that may be replaced
+	reschedule []model.AllocID // unhealthy and failed ones that may be replaced
 	deadline   time.Time       // when to look again; zero: when something changes
 }
 
@@ -34,11 +34,18 @@ func decide(d *model.Deployment, job *model.Job, allocs []*model.Allocation, now
 	}
 	for _, alloc := range allocs {
 		g := d.TaskGroups[alloc.TaskGroup]
-		if g == nil || !alloc.DeploymentStatus.IsUnhealthy() {
+		unhealthy := alloc.DeploymentStatus.IsUnhealthy()
+		// One that was healthy and failed later has done its part in the
+		// rollout; it is only to be replaced.
+		if g == nil || !unhealthy && alloc.ClientStatus != model.AllocClientFailed {
 			continue
 		}
-		if g.ProgressDeadline == 0 || !mayReschedule(job, alloc, now) {
+		retry := mayReschedule(job, alloc, now)
+		if unhealthy && (g.ProgressDeadline == 0 || !retry) {
 			a.fail, a.revert = FailedUnhealthy, a.revert || g.AutoRevert
+			continue
+		}
+		if !retry {
 			continue
 		}
 		if !alloc.ServerTerminal() && alloc.NextAllocation == "" && alloc.DesiredTransition.Reschedule == nil {

@@ -27,6 +27,10 @@ func TestDecide(t *testing.T) {
 			DeploymentStatus: &model.AllocDeploymentStatus{Healthy: healthy, Canary: canary},
 		}
 	}
+	failed := func(a *model.Allocation) *model.Allocation {
+		a.ClientStatus = model.AllocClientFailed
+		return a
+	}
 	unlimited := job(&model.ReschedulePolicy{Unlimited: true})
 	for name, tc := range map[string]struct {
 		d      *model.Deployment
@@ -56,6 +60,16 @@ func TestDecide(t *testing.T) {
 			d: group(func(*model.DeploymentState) {}), job: job(&model.ReschedulePolicy{Attempts: 1, Interval: time.Hour}),
 			allocs: []*model.Allocation{alloc("a", &no, false)},
 			want:   action{reschedule: []model.AllocID{"a"}, deadline: now.Add(time.Minute)},
+		},
+		"healthy once, failed later": {
+			d: group(func(*model.DeploymentState) {}), job: unlimited,
+			allocs: []*model.Allocation{failed(alloc("a", &yes, false))},
+			want:   action{reschedule: []model.AllocID{"a"}, deadline: now.Add(time.Minute)},
+		},
+		"healthy once, failed later, without attempts": {
+			d: group(func(*model.DeploymentState) {}), job: job(&model.ReschedulePolicy{Attempts: 0, Interval: time.Hour}),
+			allocs: []*model.Allocation{failed(alloc("a", &yes, false))},
+			want:   action{deadline: now.Add(time.Minute)},
 		},
 		"late": {
 			d:    group(func(g *model.DeploymentState) { g.RequireProgressBy = now }),

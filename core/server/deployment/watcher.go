@@ -79,6 +79,8 @@ func (w *Watcher) Changed(c *state.Changes) {
 		was, is := a.Before.DeploymentStatus, a.After.DeploymentStatus
 		if was.IsHealthy() != is.IsHealthy() || was.IsUnhealthy() != is.IsUnhealthy() {
 			w.mark(a.After.DeploymentID, true)
+		} else if a.After.ClientStatus == model.AllocClientFailed && a.Before.ClientStatus != model.AllocClientFailed {
+			w.mark(a.After.DeploymentID, false)
 		}
 	}
 }

@@ -83,7 +83,7 @@ func (s *Server) memberList() []membership.Member {
 func (s *Server) tags(waiting bool) map[string]string {
 	host, port, _ := net.SplitHostPort(s.rpcAddr)
 	tags := map[string]string{
-		tagRole: "serai", tagRegion: s.cfg.Region, tagDC: s.cfg.Datacenter, tagRPC: host, tagPort: port,
+		tagRole: "nomad", tagRegion: s.cfg.Region, tagDC: s.cfg.Datacenter, tagRPC: host, tagPort: port,
 		tagID: s.group.ID(), tagVersion: s.cfg.Version,
 	}
 	if waiting {

@@ -309,3 +309,45 @@ func TestJobFaults(t *testing.T) {
 		t.Errorf("parse of a faulty file: %v", err)
 	}
 }
+
+func TestImpliedConstraints(t *testing.T) {
+	text := strings.Replace(script("implied", forever), `driver = "raw_exec"`, "driver = \"raw_exec\"\n kill_signal = \"SIGINT\"", 1)
+	register(t, parse(t, text))
+	got, _, err := client.Jobs().Info("implied", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(got.TaskGroups[0].Constraints, func(c *api.Constraint) bool {
+		return c.LTarget == "${attr.os.signals}" && c.Operand == api.ConstraintSetContains && c.RTarget == "SIGINT"
+	}) {
+		t.Errorf("constraints of the group: %+v", got.TaskGroups[0].Constraints)
+	}
+	waitAlloc(t, "implied", "an allocation that runs", func(a *api.AllocationListStub) bool {
+		return a.ClientStatus == api.AllocClientStatusRunning
+	})
+}
+
+func TestLists(t *testing.T) {
+	alloc := running(t, parse(t, script("lists", forever)))
+	of := &api.QueryOptions{Filter: `JobID == "lists"`}
+	evals, _, err := client.Evaluations().List(of)
+	if err != nil || !slices.ContainsFunc(evals, func(e *api.Evaluation) bool { return e.ID == alloc.EvalID && e.Type == "service" }) {
+		t.Errorf("evaluations: %v, %v", evals, err)
+	}
+	deployments, _, err := client.Deployments().List(of)
+	if err != nil || len(deployments) != 1 || deployments[0].ID != alloc.DeploymentID || deployments[0].JobID != "lists" {
+		t.Errorf("deployments: %v, %v", deployments, err)
+	}
+	allocs, _, err := client.Allocations().List(of)
+	if err != nil || len(allocs) != 1 || allocs[0].ID != alloc.ID || time.Since(time.Unix(0, allocs[0].CreateTime)) > time.Minute {
+		t.Errorf("allocations: %v, %v", allocs, err)
+	}
+	_, _, err = client.Allocations().List(&api.QueryOptions{Filter: `NoSuchField == "x"`})
+	if err == nil || !strings.Contains(err.Error(), "code: 400 (failed to read result page: error finding value in datum") {
+		t.Errorf("filter by a field that is not there: %v", err)
+	}
+	_, _, err = client.Jobs().List(&api.QueryOptions{Filter: `ID ==`})
+	if err == nil || !strings.Contains(err.Error(), "code: 400 (") {
+		t.Errorf("a faulty filter: %v", err)
+	}
+}

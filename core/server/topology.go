@@ -85,6 +85,8 @@ func (s *Server) tags(waiting bool) map[string]string {
 	tags := map[string]string{
 		tagRole: "nomad", tagRegion: s.cfg.Region, tagDC: s.cfg.Datacenter, tagRPC: host, tagPort: port,
 		tagID: s.group.ID(), tagVersion: s.cfg.Version,
+		// What follows is for people and clients; nothing here reads it.
+		"vsn": "1", "raft_vsn": "3", "bootstrap": bootstraps(&s.cfg),
 	}
 	if waiting {
 		tags[tagExpect] = strconv.Itoa(s.cfg.BootstrapExpect)
@@ -298,4 +300,12 @@ func (l *leadership) reconcile() error {
 		}
 	}
 	return nil
+}
+
+// bootstraps is "1" for a server that forms a group alone.
+func bootstraps(c *Config) string {
+	if c.Dev || c.BootstrapExpect == 1 {
+		return "1"
+	}
+	return "0"
 }

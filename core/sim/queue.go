@@ -158,6 +158,3 @@ func (q *queue) forget(id model.EvalID) {
 		delete(q.known, id)
 	}
 }
-
-// idle reports whether nothing is ready or being worked on.
-func (q *queue) idle() bool { return len(q.jobs) == 0 }

@@ -15,8 +15,10 @@ import (
 func TestAllocation(t *testing.T) {
 	alloc := running(t, parse(t, script("alloc", forever)))
 	state := alloc.TaskStates["main"]
+	//lint:ignore SA1019 clients still read the older form of resources, so it has to be there
+	older := alloc.Resources
 	if alloc.Name != "alloc.web[0]" || alloc.NodeID != nodeID || alloc.NodeName != "compat" || alloc.DesiredStatus != api.AllocDesiredStatusRun ||
-		alloc.TaskGroup != "web" || *alloc.Job.ID != "alloc" || *alloc.Resources.CPU != 20 {
+		alloc.TaskGroup != "web" || *alloc.Job.ID != "alloc" || *older.CPU != 20 {
 		t.Errorf("allocation: %+v", alloc)
 	}
 	if state.State != "running" || state.Failed || state.StartedAt.IsZero() || !state.FinishedAt.IsZero() {

@@ -235,7 +235,7 @@ func (e *Ends) Copy(s Stream) {
 						return
 					}
 					if size.Rows > 0 && size.Columns > 0 {
-						_ = pty.Setsize(e.terminal, &pty.Winsize{Rows: size.Rows, Cols: size.Columns})
+						setSize(e.terminal, size)
 					}
 				case <-e.stop:
 					return
@@ -243,6 +243,19 @@ func (e *Ends) Copy(s Stream) {
 			}
 		})
 	}
+}
+
+// setSize tells a terminal its size. It goes through the file's own lock, for
+// another goroutine may be closing the file, and its number may be given to
+// another file then.
+func setSize(terminal *os.File, size WindowSize) {
+	conn, err := terminal.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	_ = conn.Control(func(fd uintptr) {
+		_ = unix.IoctlSetWinsize(int(fd), unix.TIOCSWINSZ, &unix.Winsize{Row: size.Rows, Col: size.Columns})
+	})
 }
 
 // Drain waits for the rest of the output, up to patience, and closes the
